@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ *
+ * envelope.h
+ *	  The body of a request: {"type", "timestamp", "data"}, as Standard
+ *	  Webhooks 1.0.0 recommends.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef POSTRIDER_ENVELOPE_H
+#define POSTRIDER_ENVELOPE_H
+
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "utils/jsonb.h"
+#include "utils/uuid.h"
+
+/*
+ * Appends the body to "body".  The timestamp is the time in the id, in UTC with
+ * milliseconds (2026-11-23T04:40:09.123Z); data is the payload exactly as
+ * jsonb prints it.  The result is the same at every attempt.
+ */
+extern void postrider_envelope_build(StringInfo body, const char *topic,
+									 const pg_uuid_t *id, Jsonb *payload);
+
+#endif							/* POSTRIDER_ENVELOPE_H */

@@ -1,0 +1,24 @@
+/*-------------------------------------------------------------------------
+ *
+ * filter.h
+ *	  Filters of subscriptions: SQL/JSON paths over the payload.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef POSTRIDER_FILTER_H
+#define POSTRIDER_FILTER_H
+
+#include "postgres.h"
+
+#include "utils/jsonb.h"
+#include "utils/jsonpath.h"
+
+/*
+ * True if the filter lets the payload through.  A predicate ($.total > 100)
+ * must be true; any other path must find at least one item.  Errors inside
+ * the path (a missing field in strict mode, a type that does not fit) count
+ * as no.
+ */
+extern bool postrider_filter_matches(Jsonb *payload, JsonPath *filter);
+
+#endif							/* POSTRIDER_FILTER_H */

@@ -1,0 +1,71 @@
+/*-------------------------------------------------------------------------
+ *
+ * guc.c
+ *	  The settings.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "guc.h"
+#include "security/guard.h"
+#include "utils/guc.h"
+
+int			postrider_max_payload_bytes;
+int			postrider_retention_minutes;
+int			postrider_deduplication_minutes;
+int			postrider_max_connections;
+char	   *postrider_allowed_networks;
+char	   *postrider_key_file;
+
+void
+postrider_guc_define(void)
+{
+	DefineCustomIntVariable("postrider.max_payload_bytes",
+							"Largest payload that a message may have, as jsonb stores it.",
+							NULL,
+							&postrider_max_payload_bytes,
+							1024 * 1024, 1, 256 * 1024 * 1024,
+							PGC_SUSET, GUC_UNIT_BYTE,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("postrider.retention",
+							"How long messages and attempts are kept.",
+							"Whole days are dropped; what is still owed is kept in any case.",
+							&postrider_retention_minutes,
+							7 * 24 * 60, 24 * 60, INT_MAX / 60,
+							PGC_SIGHUP, GUC_UNIT_MIN,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("postrider.deduplication_period",
+							"How long a deduplication key is remembered.",
+							NULL,
+							&postrider_deduplication_minutes,
+							24 * 60, 1, INT_MAX / 60,
+							PGC_SUSET, GUC_UNIT_MIN,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("postrider.max_connections",
+							"Most requests that one worker has in flight at the same time.",
+							"Endpoints share them fairly; each has its own max_in_flight besides.",
+							&postrider_max_connections,
+							1000, 1, 10000,
+							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+	DefineCustomStringVariable("postrider.allowed_networks",
+							   "Networks that requests may reach although they are loopback, private or reserved.",
+							   "A comma-separated list, such as '10.1.0.0/16, ::1/128'.",
+							   &postrider_allowed_networks,
+							   "",
+							   PGC_SIGHUP, GUC_LIST_INPUT,
+							   postrider_guard_check_networks,
+							   postrider_guard_assign_networks,
+							   NULL);
+	DefineCustomStringVariable("postrider.key_file",
+							   "File with the key that encrypts secrets; made if there is none.",
+							   "A path relative to the data directory, or an absolute one.",
+							   &postrider_key_file,
+							   "postrider.key",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   NULL, NULL, NULL);
+	MarkGUCPrefixReserved("postrider");
+}

@@ -1,0 +1,155 @@
+/*-------------------------------------------------------------------------
+ *
+ * model.h
+ *	  The words of the design as C structs: what the outbox, the delivery
+ *	  engine and the worker hand to each other.
+ *
+ * Data flows one way.  The outbox reads a Message and makes one Delivery for
+ * each endpoint that is owed it; the delivery engine sends it and writes the
+ * AttemptResult; the outbox settles the Delivery, that is, records the
+ * outcome, and frees it.  Everything here lives in one worker process and is
+ * touched by that process only, so there are no locks.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef POSTRIDER_MODEL_H
+#define POSTRIDER_MODEL_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "lib/ilist.h"
+#include "utils/uuid.h"
+
+/* A header to send; both strings are valid by content/header.h. */
+typedef struct Header
+{
+	char	   *name;
+	char	   *value;
+} Header;
+
+/*
+ * One message in a worker's memory, shared by its deliveries and freed with
+ * the last of them (postrider_message_release).
+ */
+typedef struct Message
+{
+	pg_uuid_t	id;
+	int			references;		/* deliveries that point here */
+	char	   *key;			/* or NULL */
+	TimestampTz expires_at;		/* DT_NOEND if it never expires */
+	int			header_count;
+	Header	   *headers;		/* or NULL */
+	char	   *traceparent;	/* or NULL */
+	char	   *body;			/* request body, body_length bytes */
+	Size		body_length;
+	Size		memory_bytes;	/* what it counts for in the memory budget */
+	MemoryContext context;		/* holds all of the above; NULL if they were
+								 * allocated in one piece with the struct */
+} Message;
+
+typedef struct Lane Lane;		/* delivery/lane.h */
+typedef struct ReadChunk ReadChunk; /* outbox/progress.h */
+
+/*
+ * An endpoint as the worker knows it.  The struct lives as long as the
+ * worker or until the row is gone and nothing points here any more.  The
+ * policy is replaced in place when the configuration is loaded again, so
+ * nobody keeps a pointer to one of its strings across a reload.
+ */
+typedef struct Endpoint
+{
+	int32		id;				/* hash key */
+	bool		deleted;		/* the row is gone */
+	bool		enabled;
+	uint64		version;		/* changes whenever the policy changes */
+
+	/* policy */
+	char	   *name;
+	char	   *tenant;			/* or NULL */
+	char	   *url;
+	char	   *method;
+	int			header_count;
+	Header	   *headers;
+	int			timeout_ms;
+	int			max_attempts;
+	int64		backoff_base_ms;
+	int64		backoff_max_ms;
+	int			schedule_length;	/* 0: use the formula */
+	int64	   *schedule_ms;
+	int			max_in_flight;
+	unsigned char *signing_key; /* NULL: do not sign */
+	Size		signing_key_length;
+	char	   *signing_error;	/* the secret is needed but cannot be read */
+	MemoryContext policy_context;	/* holds the strings above */
+
+	Lane	   *lane;			/* delivery state */
+} Endpoint;
+
+typedef enum AttemptOutcome
+{
+	OUTCOME_DELIVERED,
+	OUTCOME_RETRY,
+	OUTCOME_DEAD,
+	OUTCOME_EXPIRED,
+	OUTCOME_CANCELLED
+} AttemptOutcome;
+
+/* What came of an attempt; the strings belong to the Delivery. */
+typedef struct AttemptResult
+{
+	AttemptOutcome outcome;
+	bool		sent;			/* false: given up before a request was made */
+	int			status_code;	/* 0: there was no response */
+	const char *error_code;		/* static string, or NULL */
+	char	   *error;			/* palloc'd sentence, or NULL */
+	char	   *response;		/* palloc'd excerpt in server encoding, or NULL */
+	TimestampTz started_at;
+	float		duration_ms;
+	TimestampTz retry_at;		/* for OUTCOME_RETRY */
+	bool		disable_endpoint;	/* the receiver said 410 */
+} AttemptResult;
+
+/* Why a delivery waits in the table pending. */
+typedef enum PendingReason
+{
+	PENDING_SCHEDULED,
+	PENDING_RETRY,
+	PENDING_OVERFLOW,
+	PENDING_HELD,
+	PENDING_IN_FLIGHT
+} PendingReason;
+
+/* What settling a delivery means. */
+typedef enum SettleKind
+{
+	SETTLE_ATTEMPT,				/* record result, then what follows from it */
+	SETTLE_PARK					/* write a pending row, nothing was tried */
+} SettleKind;
+
+/*
+ * One message owed to one endpoint, while a worker has it in memory.  At any
+ * time it is in exactly one of: a lane's queue, a request in flight, the list
+ * of deliveries to settle; "node" links it there.
+ */
+typedef struct Delivery
+{
+	dlist_node	node;
+	dlist_node	memory_node;	/* in the worker's list of all deliveries,
+								 * oldest first */
+	Message    *message;
+	Endpoint   *endpoint;
+	ReadChunk  *chunk;			/* the part of the log that it came from; NULL
+								 * if it came from pending */
+	TimestampTz loaded_at;		/* when it came into memory */
+	int			attempts;		/* tries before the current one */
+	bool		has_pending_row;	/* there is a row in pending for it */
+
+	/* set when it is handed over for settling */
+	SettleKind	settle;
+	AttemptResult result;
+	PendingReason park_reason;
+	TimestampTz park_until;
+} Delivery;
+
+#endif							/* POSTRIDER_MODEL_H */

@@ -1,0 +1,53 @@
+/*-------------------------------------------------------------------------
+ *
+ * guard.h
+ *	  Which URLs and addresses a request may go to.
+ *
+ * Requests must not reach loopback, private, link-local, multicast or
+ * reserved addresses unless postrider.allowed_networks lists them (the list
+ * of networks is in guard.c with its sources).  The check that counts is the one
+ * on the address that is about to be dialled, after name resolution, so that
+ * a name which changes its address does not pass.  The check of the URL when a
+ * row is written is there to tell the user early.
+ *
+ * IPv4-mapped (::ffff:0:0/96), NAT64 (64:ff9b::/96) and 6to4 (2002::/16)
+ * addresses are unwrapped first: what counts is the IPv4 address within; a
+ * network in allowed_networks can name either form.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef POSTRIDER_GUARD_H
+#define POSTRIDER_GUARD_H
+
+#include "postgres.h"
+
+#include <sys/socket.h>
+
+#include "utils/guc.h"
+
+/*
+ * True if a request may be sent to this address (AF_INET or AF_INET6; any
+ * other family is refused).  Safe to call from a curl callback: it neither
+ * allocates nor raises errors.
+ */
+extern bool postrider_guard_allows_address(const struct sockaddr *address);
+
+/*
+ * ereport(ERROR) with a hint unless the URL is an absolute http or https URL
+ * without user info, with a host, no control characters or spaces, at most 2,000
+ * bytes, and, where the host is an address in any notation that resolvers
+ * accept (0x7f.1, 2130706433, [::ffff:127.0.0.1], trailing dot) or localhost,
+ * one that a request may be sent to.  Uses libcurl's URL parser, the same that
+ * will send the request.
+ */
+extern void postrider_guard_require_url(const char *url);
+
+/*
+ * Check and assign hooks of the setting postrider.allowed_networks: a comma-separated
+ * list of networks such as '10.1.0.0/16, ::1/128'.  The assigned value is
+ * kept in static memory for postrider_guard_allows_address().
+ */
+extern bool postrider_guard_check_networks(char **newval, void **extra, GucSource source);
+extern void postrider_guard_assign_networks(const char *newval, void *extra);
+
+#endif							/* POSTRIDER_GUARD_H */
