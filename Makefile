@@ -2,24 +2,24 @@
 # from installing packages to cleaning up.
 
 EXTENSION = postrider
-VERSION = 0.1.0
+EXTENSION_VERSION = 0.1.0
 MODULE_big = postrider
 OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c))
 SQL_MODULES = prelude id topic secret endpoint subscription message pending \
 	cursor partition emit watch retry status grants
-DATA_built = sql/$(EXTENSION)--$(VERSION).sql
+DATA_built = sql/$(EXTENSION)--$(EXTENSION_VERSION).sql
 
 PG_CPPFLAGS = -I$(srcdir)/src $(shell curl-config --cflags 2>/dev/null)
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wshadow -Werror
 SHLIB_LINK = -lcurl -lcrypto
 
-EXTRA_CLEAN = sql/$(EXTENSION)--$(VERSION).sql
+EXTRA_CLEAN = sql/$(EXTENSION)--$(EXTENSION_VERSION).sql
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-sql/$(EXTENSION)--$(VERSION).sql: $(SQL_MODULES:%=sql/%.sql)
+sql/$(EXTENSION)--$(EXTENSION_VERSION).sql: $(SQL_MODULES:%=sql/%.sql)
 	cat $^ > $@
 
 # PGXS does not track headers.

@@ -30,13 +30,12 @@ typedef struct Header
 
 /*
  * One message in a worker's memory, shared by its deliveries and freed with
- * the last of them (postrider_message_release).
+ * the last of them (postrider_delivery_free).
  */
 typedef struct Message
 {
 	pg_uuid_t	id;
 	int			references;		/* deliveries that point here */
-	char	   *key;			/* or NULL */
 	TimestampTz expires_at;		/* DT_NOEND if it never expires */
 	int			header_count;
 	Header	   *headers;		/* or NULL */
@@ -44,8 +43,7 @@ typedef struct Message
 	char	   *body;			/* request body, body_length bytes */
 	Size		body_length;
 	Size		memory_bytes;	/* what it counts for in the memory budget */
-	MemoryContext context;		/* holds all of the above; NULL if they were
-								 * allocated in one piece with the struct */
+	MemoryContext context;		/* holds the headers; NULL if there are none */
 } Message;
 
 typedef struct Lane Lane;		/* delivery/lane.h */

@@ -17,8 +17,11 @@
  * True if the filter lets the payload through.  A predicate ($.total > 100)
  * must be true; any other path must find at least one item.  Errors inside
  * the path (a missing field in strict mode, a type that does not fit) count
- * as no.
+ * as no.  Leaves memory behind in the current memory context.
  */
 extern bool postrider_filter_matches(Jsonb *payload, JsonPath *filter);
+
+/* True if the path refers to a variable ($name), which a filter never has. */
+extern bool postrider_filter_has_variable(JsonPath *filter);
 
 #endif							/* POSTRIDER_FILTER_H */

@@ -20,13 +20,13 @@
 extern bool postrider_topic_is_valid(const char *topic, Size length);
 extern bool postrider_topic_pattern_is_valid(const char *pattern, Size length);
 
-/* Both must be valid and NUL-terminated.  Linear but for "**". */
+/*
+ * Both must be valid and NUL-terminated.  Takes at most (words of the topic) *
+ * (words of the pattern) comparisons.
+ */
 extern bool postrider_topic_matches(const char *topic, const char *pattern);
 
-/*
- * ereport(ERROR) with a hint unless the text is a topic.  "what" says where it
- * was given, e.g. "topic".
- */
+/* ereport(ERROR) with a hint unless the text is a topic, or a pattern. */
 extern void postrider_topic_require(const char *topic, Size length);
 extern void postrider_topic_pattern_require(const char *pattern, Size length);
 

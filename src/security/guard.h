@@ -11,8 +11,9 @@
  * row is written is there to tell the user early.
  *
  * IPv4-mapped (::ffff:0:0/96), NAT64 (64:ff9b::/96) and 6to4 (2002::/16)
- * addresses are unwrapped first: what counts is the IPv4 address within; a
- * network in allowed_networks can name either form.
+ * addresses are unwrapped first: what counts is the IPv4 address within.  A
+ * network in allowed_networks can name either form, the wrapped one by a
+ * network within the wrapping prefix.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,6 +32,12 @@
  * allocates nor raises errors.
  */
 extern bool postrider_guard_allows_address(const struct sockaddr *address);
+
+/*
+ * The same with the reason: NULL if a request may be sent, else a static
+ * string, the network and what it is for: "127.0.0.0/8, loopback".
+ */
+extern const char *postrider_guard_refusal(const struct sockaddr *address);
 
 /*
  * ereport(ERROR) with a hint unless the URL is an absolute http or https URL

@@ -7,7 +7,7 @@
  * postrider.key_file names (relative to the data directory).  The server makes
  * the file with mode 0600 when there is none: complete under a temporary name,
  * synced, then link(2)ed, so that two processes that race agree on one key.
- * A file that others can read is refused.
+ * A file that others can read is refused.  key_file.h has the details.
  *
  * A ciphertext is: version byte 1, nonce (12), ciphertext, tag (16).  The
  * secret's name is the associated data.
@@ -35,7 +35,8 @@ extern char *postrider_secret_decrypt(const char *name, bytea *ciphertext,
 
 /*
  * Decodes a signing secret, "whsec_" and base64 of 16 to 512 bytes, into a
- * palloc'd key.  Returns NULL with *reason set if it is not one.
+ * palloc'd key.  Returns NULL with *reason set to a palloc'd clause that has none
+ * of its characters if it is not one.
  */
 extern unsigned char *postrider_secret_signing_key(const char *value,
 												   Size *length, char **reason);

@@ -1,0 +1,51 @@
+-- Who may do what. Out of the box nobody but the owner may do anything.
+
+revoke all on all functions in schema postrider from public;
+revoke all on all tables in schema postrider from public;
+
+grant usage on schema postrider to postrider_writer, postrider_reader, postrider_admin;
+
+grant execute on function
+	postrider.emit(text, jsonb, text, jsonb, timestamptz, timestamptz, text, text),
+	postrider.send(text, jsonb, text, jsonb, timestamptz, timestamptz, text, text, text),
+	postrider.watch(regclass, text, text[], name[], text, name[]),
+	postrider.unwatch(regclass, text),
+	postrider.drop_watch(regclass, text),
+	postrider.check_watchable(regclass),
+	postrider.check_columns(regclass, name[]),
+	postrider.capture(),
+	postrider.is_topic(text)
+to postrider_writer, postrider_admin;
+
+grant select on postrider.delivery, postrider.worker to postrider_reader, postrider_admin;
+grant execute on function
+	postrider.worker_status(),
+	postrider.id_time(uuid),
+	postrider.id_floor(timestamptz),
+	postrider.topic_matches(text, text),
+	postrider.filter_matches(jsonb, jsonpath)
+to postrider_reader, postrider_admin;
+
+grant select, insert, update, delete on postrider.endpoint, postrider.subscription, postrider.topic
+to postrider_admin;
+grant select, delete on postrider.dead_letter to postrider_admin;
+grant select on postrider.message, postrider.attempt, postrider.pending to postrider_admin;
+grant select (name, created_at, updated_at) on postrider.secret to postrider_admin;
+grant execute on function
+	postrider.retry(uuid, text),
+	postrider.set_secret(text, text),
+	postrider.is_topic_pattern(text),
+	postrider.next_id()
+to postrider_admin;
+
+-- Configuration is dumped; messages, attempts and pending rows are not, so that
+-- restoring a dump never sends again what was sent.
+select pg_catalog.pg_extension_config_dump('postrider.secret', '');
+select pg_catalog.pg_extension_config_dump('postrider.topic', '');
+select pg_catalog.pg_extension_config_dump('postrider.endpoint', '');
+select pg_catalog.pg_extension_config_dump('postrider.endpoint_id_seq', '');
+select pg_catalog.pg_extension_config_dump('postrider.subscription', '');
+select pg_catalog.pg_extension_config_dump('postrider.subscription_id_seq', '');
+
+-- The launcher learns of us when this transaction commits.
+select postrider.wake();

@@ -1,0 +1,96 @@
+-- What becomes of messages, and what the workers do.
+
+create function postrider.worker_status(out shard integer, out pid integer,
+	out state text, out state_since timestamptz, out messages_read bigint,
+	out delivered bigint, out retried bigint, out dead bigint, out queued integer,
+	out in_flight integer, out last_error text, out last_error_at timestamptz)
+returns setof record
+language c volatile parallel restricted
+as 'MODULE_PATHNAME', 'postrider_worker_status';
+comment on function postrider.worker_status() is
+'The workers of this database; see the view postrider.worker.';
+
+create view postrider.worker as select * from postrider.worker_status();
+comment on view postrider.worker is
+'The workers of this database: state (waiting, starting, running), what they have done since they started, and the last error.';
+comment on column postrider.worker.shard is 'Number of the shard of endpoints that the worker owns.';
+comment on column postrider.worker.pid is 'Process id, as in pg_stat_activity; NULL while it is not running.';
+comment on column postrider.worker.state is 'waiting (to be started), starting or running.';
+comment on column postrider.worker.state_since is 'Since when it is in this state.';
+comment on column postrider.worker.messages_read is 'Messages read from the log.';
+comment on column postrider.worker.delivered is 'Deliveries that succeeded.';
+comment on column postrider.worker.retried is 'Attempts that failed and will be repeated.';
+comment on column postrider.worker.dead is 'Deliveries given up.';
+comment on column postrider.worker.queued is 'Deliveries in memory that wait for their turn.';
+comment on column postrider.worker.in_flight is 'Requests in flight.';
+comment on column postrider.worker.last_error is 'The error that ended a worker last.';
+comment on column postrider.worker.last_error_at is 'When that was.';
+
+create view postrider.delivery as
+select p.message_id,
+	case when p.payload is null then m.topic else p.topic end as topic,
+	p.key,
+	case when p.payload is null then m.tenant else p.tenant end as tenant,
+	e.name as endpoint,
+	case p.reason when 'scheduled' then 'scheduled' when 'retry' then 'retrying'
+		when 'held' then 'held' else case when p.attempts > 0 then 'retrying' else 'queued' end end as status,
+	p.attempts,
+	a.status_code,
+	a.error,
+	case when p.due_at <> 'infinity' then p.due_at end as next_attempt_at,
+	postrider.id_time(p.message_id) as created_at,
+	null::timestamptz as finished_at
+from postrider.pending p
+left join postrider.endpoint e on e.id = p.endpoint_id
+left join postrider.message m on m.id = p.message_id
+left join lateral (
+	select t.status_code, t.error from postrider.attempt t
+	where t.message_id = p.message_id and t.endpoint_id = p.endpoint_id
+	order by t.started_at desc limit 1) a on true
+union all
+select a.message_id, coalesce(m.topic, d.topic), coalesce(m.key, d.key),
+	coalesce(m.tenant, d.tenant), e.name, a.outcome, a.attempt::integer,
+	a.status_code, a.error, null, postrider.id_time(a.message_id),
+	a.started_at + make_interval(secs => coalesce(a.duration_ms, 0) / 1000.0)
+from postrider.attempt a
+left join postrider.endpoint e on e.id = a.endpoint_id
+left join postrider.message m on m.id = a.message_id
+left join postrider.dead_letter d on d.message_id = a.message_id and d.endpoint_id = a.endpoint_id
+where a.outcome <> 'retry'
+and not exists (select from postrider.pending p
+	where p.message_id = a.message_id and p.endpoint_id = a.endpoint_id)
+and not exists (select from postrider.attempt l
+	where l.message_id = a.message_id and l.endpoint_id = a.endpoint_id
+	and l.outcome <> 'retry' and l.started_at > a.started_at)
+union all
+select m.id, m.topic, m.key, m.tenant, e.name,
+	case when m.deliver_at > now() then 'scheduled' else 'queued' end,
+	0, null, null, m.deliver_at, postrider.id_time(m.id), null
+from postrider.dispatch_cursor c
+join postrider.message m on m.xid >= pg_snapshot_xmin(c.snapshot)
+	and not pg_visible_in_snapshot(m.xid, c.snapshot)
+join postrider.endpoint e on e.id % c.shards = c.shard
+	and (e.tenant is null or e.tenant = m.tenant)
+where case when m.endpoint is not null then m.endpoint = e.name else
+	exists (select from postrider.subscription s
+		where s.endpoint = e.name and s.enabled and m.id > s.after_id
+		and postrider.topic_matches(m.topic, s.topic)
+		and (s.filter is null or postrider.filter_matches(m.payload, s.filter))) end
+and not exists (select from postrider.pending p
+	where p.message_id = m.id and p.endpoint_id = e.id)
+and not exists (select from postrider.attempt a
+	where a.message_id = m.id and a.endpoint_id = e.id);
+comment on view postrider.delivery is
+'What became of each message for each endpoint: was it delivered, and if not, why?';
+comment on column postrider.delivery.message_id is 'The message.';
+comment on column postrider.delivery.topic is 'Topic of the message.';
+comment on column postrider.delivery.key is 'Key of the message.';
+comment on column postrider.delivery.tenant is 'Tenant of the message.';
+comment on column postrider.delivery.endpoint is 'The endpoint; NULL if it was deleted since.';
+comment on column postrider.delivery.status is 'queued, scheduled, retrying, held (the endpoint is disabled), delivered, dead, expired or cancelled.';
+comment on column postrider.delivery.attempts is 'Attempts so far.';
+comment on column postrider.delivery.status_code is 'HTTP status of the last attempt.';
+comment on column postrider.delivery.error is 'What went wrong at the last attempt.';
+comment on column postrider.delivery.next_attempt_at is 'When it is tried next, if that is known.';
+comment on column postrider.delivery.created_at is 'When the message was emitted.';
+comment on column postrider.delivery.finished_at is 'When the delivery ended.';

@@ -1,0 +1,119 @@
+/*-------------------------------------------------------------------------
+ *
+ * classify.c
+ *	  What the end of a request means for the delivery.
+ *
+ * The table is in section 7 of the design: 2xx delivered; 408, 425, 429, 5xx
+ * and everything that fails below HTTP may pass and is tried again; 3xx is
+ * never followed (Standard Webhooks) and, like other 4xx, will not pass by
+ * itself; 410 says that the endpoint is gone for good.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "delivery/classify.h"
+#include "util/text.h"
+
+/* error_code needs strings that live for ever; one per status. */
+static const char *
+status_error_code(long status)
+{
+	static char codes[1000][sizeof("http_999")];
+
+	if (status < 100 || status > 999)
+		return "http";
+	if (codes[status][0] == '\0')
+		snprintf(codes[status], sizeof(codes[status]), "http_%ld", status);
+	return codes[status];
+}
+
+static void
+classify_status(long status, AttemptResult *result)
+{
+	result->status_code = (int) status;
+	if (status >= 200 && status <= 299)
+	{
+		result->outcome = OUTCOME_DELIVERED;
+		return;
+	}
+	result->error_code = status_error_code(status);
+	if (status == 408 || status == 425 || status == 429 || status >= 500)
+	{
+		result->outcome = OUTCOME_RETRY;
+		result->error = psprintf("the receiver answered with status %ld", status);
+	}
+	else if (status == 410)
+	{
+		result->outcome = OUTCOME_DEAD;
+		result->disable_endpoint = true;
+		result->error = pstrdup("the receiver answered with status 410: the endpoint is gone, and was disabled");
+	}
+	else if (status >= 300 && status <= 399)
+	{
+		result->outcome = OUTCOME_DEAD;
+		result->error = psprintf("the receiver answered with status %ld, and redirects are not followed", status);
+	}
+	else
+	{
+		result->outcome = OUTCOME_DEAD;
+		result->error = psprintf("the receiver refused the message with status %ld", status);
+	}
+}
+
+static const char *
+transport_error_code(CURLcode code)
+{
+	switch (code)
+	{
+		case CURLE_OPERATION_TIMEDOUT:
+			return "timeout";
+		case CURLE_COULDNT_RESOLVE_HOST:
+		case CURLE_COULDNT_RESOLVE_PROXY:
+			return "dns";
+		case CURLE_COULDNT_CONNECT:
+			return "connect";
+		case CURLE_SSL_CONNECT_ERROR:
+		case CURLE_PEER_FAILED_VERIFICATION:
+		case CURLE_SSL_CERTPROBLEM:
+		case CURLE_SSL_CIPHER:
+		case CURLE_SSL_CACERT_BADFILE:
+		case CURLE_SSL_ISSUER_ERROR:
+			return "tls";
+		case CURLE_GOT_NOTHING:
+		case CURLE_SEND_ERROR:
+		case CURLE_RECV_ERROR:
+		case CURLE_PARTIAL_FILE:
+		case CURLE_HTTP2:
+		case CURLE_HTTP2_STREAM:
+			return "reset";
+		case CURLE_WEIRD_SERVER_REPLY:
+		case CURLE_UNSUPPORTED_PROTOCOL:
+			return "protocol";
+		default:
+			return "network";
+	}
+}
+
+void
+postrider_classify(const RequestEnd *end, AttemptResult *result)
+{
+	result->sent = true;
+	if (end->code == CURLE_OK || (end->response_cut && end->status > 0))
+	{
+		classify_status(end->status, result);
+		return;
+	}
+	if (end->address_refused && end->code == CURLE_COULDNT_CONNECT)
+	{
+		result->outcome = OUTCOME_DEAD;
+		result->error_code = "address_refused";
+		result->error = pstrdup("the URL leads to a loopback, private or reserved address that postrider.allowed_networks does not list");
+		return;
+	}
+	result->outcome = OUTCOME_RETRY;
+	result->status_code = (int) end->status;
+	result->error_code = end->response_cut ? "protocol" : transport_error_code(end->code);
+	result->error = postrider_text_clean(end->detail[0] ? end->detail :
+										 curl_easy_strerror(end->code), -1);
+}

@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * classify.h
+ *	  What the end of a request means for the delivery: a pure function.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef POSTRIDER_CLASSIFY_H
+#define POSTRIDER_CLASSIFY_H
+
+#include "postgres.h"
+
+#include <curl/curl.h>
+
+#include "model.h"
+
+/* How a request ended. */
+typedef struct RequestEnd
+{
+	CURLcode	code;
+	long		status;			/* 0: no status line arrived */
+	bool		address_refused;	/* the guard refused to dial */
+	bool		response_cut;	/* we stopped reading an endless response */
+	const char *detail;			/* libcurl's words, or "" */
+} RequestEnd;
+
+/*
+ * Sets outcome, status_code, error_code, error (palloc'd) and
+ * disable_endpoint.  OUTCOME_RETRY means that the failure may pass; whether
+ * there is another attempt is up to retry.h.
+ */
+extern void postrider_classify(const RequestEnd *end, AttemptResult *result);
+
+#endif							/* POSTRIDER_CLASSIFY_H */

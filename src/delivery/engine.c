@@ -1,0 +1,480 @@
+/*-------------------------------------------------------------------------
+ *
+ * engine.c
+ *	  The delivery engine: one curl multi handle and one epoll descriptor.
+ *
+ * curl tells us by callbacks which sockets it wants watched and when it wants
+ * to be called for a time-out; the sockets go into an epoll descriptor of our
+ * own, and that descriptor goes into the worker's WaitEventSet (epoll
+ * descriptors nest), so the worker waits for its latch, the postmaster and the
+ * network at one point.
+ *
+ * curl and signals.  curl may start a thread to resolve a name.  A thread
+ * inherits the signal mask, and PostgreSQL's handlers must not run in it:
+ * they would set a latch or jump from the wrong thread.  So all signals
+ * are blocked while curl runs, and threads that it starts keep them blocked.
+ *
+ * curl and errors.  An ERROR must not jump across curl's frames.  Its callbacks
+ * therefore neither allocate nor report; everything else here runs outside of
+ * curl.  A worker that catches an ERROR from here unblocks signals again.
+ *
+ * Fairness.  Lanes that have something to send and are allowed to stand in the list
+ * of ready lanes and send one request each in turn.  Where requests are
+ * scarce (postrider.max_connections), a lane may have as many in flight as
+ * are still free, one in any case, so that hanging endpoints leave room.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "common/pg_prng.h"
+#include "delivery/classify.h"
+#include "delivery/engine.h"
+#include "delivery/request.h"
+#include "delivery/retry.h"
+#include "guc.h"
+#include "libpq/pqsignal.h"
+#include "util/text.h"
+#include "utils/timestamp.h"
+
+#define EVENTS_PER_CALL 256
+
+static CURLM *multi = NULL;
+static int	epoll_descriptor = -1;
+
+/* When curl wants to be called; DT_NOEND if it does not. */
+static TimestampTz curl_deadline = DT_NOEND;
+
+/* Lanes with something to send: those that may, and those under Retry-After. */
+static dlist_head ready_lanes = DLIST_STATIC_INIT(ready_lanes);
+static int	ready_count = 0;
+static dlist_head blocked_lanes = DLIST_STATIC_INIT(blocked_lanes);
+
+/* No blocked lane may send before this time. */
+static TimestampTz unblock_at = DT_NOEND;
+
+/* Deliveries that wait to be settled. */
+static dlist_head finished = DLIST_STATIC_INIT(finished);
+static int	finished_count = 0;
+static int	in_flight = 0;
+static int	queued = 0;
+
+/* curl callback: which events of a socket to watch */
+static int
+watch_socket(CURL *easy, curl_socket_t socket, int what, void *arg, void *known)
+{
+	struct epoll_event event = {0};
+
+	event.data.fd = socket;
+	if (what == CURL_POLL_REMOVE)
+	{
+		/* It fails where curl has closed the socket before: that is fine. */
+		(void) epoll_ctl(epoll_descriptor, EPOLL_CTL_DEL, socket, &event);
+		return 0;
+	}
+	if (what & CURL_POLL_IN)
+		event.events |= EPOLLIN;
+	if (what & CURL_POLL_OUT)
+		event.events |= EPOLLOUT;
+	if (known == NULL)
+	{
+		(void) epoll_ctl(epoll_descriptor, EPOLL_CTL_ADD, socket, &event);
+		curl_multi_assign(multi, socket, &finished);	/* any pointer: known */
+	}
+	else
+		(void) epoll_ctl(epoll_descriptor, EPOLL_CTL_MOD, socket, &event);
+	return 0;
+}
+
+/* curl callback: when to call it again */
+static int
+watch_time(CURLM *handle, long timeout_ms, void *arg)
+{
+	curl_deadline = timeout_ms < 0 ? DT_NOEND :
+		timeout_ms == 0 ? DT_NOBEGIN :
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+	return 0;
+}
+
+int
+postrider_engine_start(void)
+{
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 ||
+		(multi = curl_multi_init()) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("could not start libcurl")));
+	epoll_descriptor = epoll_create1(EPOLL_CLOEXEC);
+	if (epoll_descriptor < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not create an epoll descriptor: %m")));
+	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
+	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, watch_time);
+	curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
+	return epoll_descriptor;
+}
+
+static int
+lane_limit(const Lane *lane)
+{
+	int			free_requests = Max(postrider_max_connections - in_flight, 0);
+
+	return Min(lane->endpoint->max_in_flight,
+			   Max(lane->in_flight + (free_requests > lane->in_flight), 1));
+}
+
+/* Puts a lane in the list where it belongs by its state now. */
+static void
+update_lane(Lane *lane, TimestampTz now)
+{
+	LaneState	state = LANE_RESTING;
+
+	if (lane->queued > 0 && lane->endpoint->enabled &&
+		lane->in_flight < lane->endpoint->max_in_flight)
+		state = lane->blocked_until > now ? LANE_BLOCKED : LANE_READY;
+	if (state == LANE_BLOCKED)
+		unblock_at = Min(unblock_at, lane->blocked_until);
+	if (state == lane->state)
+		return;
+
+	if (lane->state != LANE_RESTING)
+		dlist_delete(&lane->node);
+	if (lane->state == LANE_READY)
+		ready_count--;
+	if (state == LANE_READY)
+	{
+		dlist_push_tail(&ready_lanes, &lane->node);
+		ready_count++;
+	}
+	else if (state == LANE_BLOCKED)
+		dlist_push_tail(&blocked_lanes, &lane->node);
+	lane->state = state;
+}
+
+/* Frees the lanes whose Retry-After has passed. */
+static void
+unblock_lanes(TimestampTz now)
+{
+	dlist_mutable_iter iter;
+
+	if (unblock_at > now)
+		return;
+	unblock_at = DT_NOEND;
+	dlist_foreach_modify(iter, &blocked_lanes)
+		update_lane(dlist_container(Lane, node, iter.cur), now);
+}
+
+void
+postrider_engine_submit(Delivery *delivery, TimestampTz now)
+{
+	Lane	   *lane = delivery->endpoint->lane;
+
+	postrider_lane_push(lane, delivery, now);
+	queued++;
+	update_lane(lane, now);
+}
+
+static void
+finish(Delivery *delivery)
+{
+	dlist_push_tail(&finished, &delivery->node);
+	finished_count++;
+}
+
+static void
+finish_attempt(Delivery *delivery)
+{
+	delivery->settle = SETTLE_ATTEMPT;
+	finish(delivery);
+}
+
+void
+postrider_engine_park(Delivery *delivery, PendingReason reason, TimestampTz until)
+{
+	delivery->settle = SETTLE_PARK;
+	delivery->park_reason = reason;
+	delivery->park_until = until;
+	finish(delivery);
+}
+
+/* Ends a delivery that cannot be sent, with the failure that is in its result. */
+static void
+fail_unsent(Delivery *delivery, TimestampTz now)
+{
+	delivery->result.outcome = OUTCOME_RETRY;
+	delivery->result.started_at = now;
+	postrider_retry_decide(&delivery->result, delivery->endpoint,
+						   delivery->attempts + 1, 0,
+						   delivery->message->expires_at, now,
+						   pg_prng_double(&pg_global_prng_state));
+	finish_attempt(delivery);
+}
+
+static void
+expire(Delivery *delivery, TimestampTz now)
+{
+	delivery->result.outcome = OUTCOME_EXPIRED;
+	delivery->result.sent = false;
+	delivery->result.error_code = "expired";
+	delivery->result.error = pstrdup("the message expired before it could be delivered");
+	delivery->result.started_at = now;
+	finish_attempt(delivery);
+}
+
+/* Sends the next delivery of a lane, or ends it if it cannot be sent. */
+static void
+send_next(Lane *lane, TimestampTz now)
+{
+	Delivery   *delivery = postrider_lane_pop(lane, now);
+	Request    *request;
+
+	queued--;
+	memset(&delivery->result, 0, sizeof(AttemptResult));
+	if (delivery->message->expires_at <= now)
+	{
+		expire(delivery, now);
+		return;
+	}
+	request = postrider_request_acquire(lane->endpoint);
+	if (!postrider_request_fill(request, delivery, now))
+	{
+		postrider_request_release(request);
+		fail_unsent(delivery, now);
+		return;
+	}
+	delivery->result.started_at = now;
+	lane->in_flight++;
+	in_flight++;
+	curl_multi_add_handle(multi, request->easy);
+}
+
+/* Lets each ready lane send one request in turn, until none may send more. */
+static void
+start_requests(TimestampTz now)
+{
+	bool		progress = true;
+
+	while (progress && ready_count > 0)
+	{
+		int			round = ready_count;
+
+		progress = false;
+		while (round-- > 0)
+		{
+			Lane	   *lane = dlist_container(Lane, node,
+											   dlist_pop_head_node(&ready_lanes));
+
+			dlist_push_tail(&ready_lanes, &lane->node);
+			if (lane->in_flight < lane_limit(lane))
+			{
+				send_next(lane, now);
+				progress = true;
+			}
+			update_lane(lane, now);
+		}
+	}
+}
+
+/* An attempt has ended: decide what that means and hand the delivery back. */
+static void
+end_request(Request *request, CURLcode code, TimestampTz now)
+{
+	Delivery   *delivery = request->delivery;
+	Endpoint   *endpoint = delivery->endpoint;
+	Lane	   *lane = endpoint->lane;
+	AttemptResult *result = &delivery->result;
+	RequestEnd	end;
+	int64		retry_after_ms;
+
+	postrider_request_end(request, code, &end, &retry_after_ms,
+						  &result->duration_ms);
+	postrider_classify(&end, result);
+	if (result->outcome != OUTCOME_DELIVERED && request->excerpt_length > 0)
+		result->response = postrider_text_clean(request->excerpt,
+												request->excerpt_length);
+	if (result->outcome == OUTCOME_RETRY)
+	{
+		retry_after_ms = Min(retry_after_ms, endpoint->backoff_max_ms);
+		if (retry_after_ms > 0)
+			lane->blocked_until = Max(lane->blocked_until,
+									  TimestampTzPlusMilliseconds(now, retry_after_ms));
+		postrider_retry_decide(result, endpoint, delivery->attempts + 1,
+							   retry_after_ms, delivery->message->expires_at,
+							   now, pg_prng_double(&pg_global_prng_state));
+	}
+	lane->in_flight--;
+	in_flight--;
+	postrider_request_release(request);
+	finish_attempt(delivery);
+	if (result->disable_endpoint)
+	{
+		endpoint->enabled = false;
+		postrider_engine_endpoint_changed(endpoint);
+	}
+	update_lane(lane, now);
+}
+
+/* Takes from curl what has ended. */
+static void
+collect(TimestampTz now)
+{
+	CURLMsg    *message;
+	int			remaining;
+
+	while ((message = curl_multi_info_read(multi, &remaining)) != NULL)
+	{
+		CURLcode	code = message->data.result;
+		CURL	   *easy = message->easy_handle;
+		Request    *request;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(easy, CURLINFO_PRIVATE, &request);
+		curl_multi_remove_handle(multi, easy);
+		end_request(request, code, now);
+	}
+}
+
+/* Passes on to curl what epoll reports; true if there was anything. */
+static bool
+move_data(TimestampTz now)
+{
+	struct epoll_event events[EVENTS_PER_CALL];
+	int			running;
+	int			count = epoll_wait(epoll_descriptor, events, EVENTS_PER_CALL, 0);
+	bool		moved = false;
+
+	for (int i = 0; i < count; i++)
+	{
+		int			mask = 0;
+
+		if (events[i].events & (EPOLLIN | EPOLLRDHUP))
+			mask |= CURL_CSELECT_IN;
+		if (events[i].events & EPOLLOUT)
+			mask |= CURL_CSELECT_OUT;
+		if (events[i].events & (EPOLLERR | EPOLLHUP))
+			mask |= CURL_CSELECT_ERR;
+		curl_multi_socket_action(multi, events[i].data.fd, mask, &running);
+		moved = true;
+	}
+	if (curl_deadline <= now)
+	{
+		curl_deadline = DT_NOEND;
+		curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running);
+		moved = true;
+	}
+	return moved;
+}
+
+void
+postrider_engine_run(TimestampTz now)
+{
+	sigset_t	old_mask;
+
+	sigprocmask(SIG_SETMASK, &BlockSig, &old_mask);
+	unblock_lanes(now);
+	start_requests(now);
+	while (move_data(now))
+	{
+		collect(now);
+		if (finished_count >= EVENTS_PER_CALL)
+			break;
+		start_requests(now);
+	}
+	sigprocmask(SIG_SETMASK, &old_mask, NULL);
+}
+
+long
+postrider_engine_timeout_ms(TimestampTz now)
+{
+	TimestampTz deadline = Min(curl_deadline, unblock_at);
+
+	if (deadline == DT_NOEND)
+		return -1;
+	if (deadline <= now)
+		return 0;
+	return TimestampDifferenceMilliseconds(now, deadline);
+}
+
+/* Hands back all deliveries of a lane that may not be sent any more. */
+static void
+empty_lane(Lane *lane, TimestampTz now)
+{
+	while (lane->queued > 0)
+	{
+		Delivery   *delivery = postrider_lane_pop(lane, now);
+
+		queued--;
+		if (!lane->endpoint->deleted)
+		{
+			postrider_engine_park(delivery, PENDING_HELD, DT_NOEND);
+			continue;
+		}
+		memset(&delivery->result, 0, sizeof(AttemptResult));
+		delivery->result.outcome = OUTCOME_CANCELLED;
+		delivery->result.error_code = "endpoint_deleted";
+		delivery->result.error = pstrdup("the endpoint was deleted");
+		delivery->result.started_at = now;
+		finish_attempt(delivery);
+	}
+}
+
+void
+postrider_engine_endpoint_changed(Endpoint *endpoint)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!endpoint->enabled || endpoint->deleted)
+		empty_lane(endpoint->lane, now);
+	update_lane(endpoint->lane, now);
+}
+
+bool
+postrider_engine_endpoint_idle(const Endpoint *endpoint)
+{
+	return endpoint->lane->queued == 0 && endpoint->lane->in_flight == 0;
+}
+
+void
+postrider_engine_forget(Endpoint *endpoint)
+{
+	Assert(endpoint->lane->state == LANE_RESTING);
+	postrider_request_discard_idle(endpoint);
+	pfree(endpoint->lane);
+	endpoint->lane = NULL;
+}
+
+dlist_head *
+postrider_engine_finished(void)
+{
+	return &finished;
+}
+
+int
+postrider_engine_finished_count(void)
+{
+	return finished_count;
+}
+
+void
+postrider_engine_finished_clear(void)
+{
+	dlist_init(&finished);
+	finished_count = 0;
+}
+
+int
+postrider_engine_in_flight(void)
+{
+	return in_flight;
+}
+
+int
+postrider_engine_queued(void)
+{
+	return queued;
+}

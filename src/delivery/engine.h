@@ -1,0 +1,62 @@
+/*-------------------------------------------------------------------------
+ *
+ * engine.h
+ *	  The delivery engine: takes deliveries into lanes, sends them, and hands
+ *	  them back with their result.  No SQL, no transactions.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef POSTRIDER_ENGINE_H
+#define POSTRIDER_ENGINE_H
+
+#include "postgres.h"
+
+#include "delivery/lane.h"
+#include "model.h"
+
+/*
+ * Starts the engine; the caller waits for the descriptor that it returns
+ * to become readable (it is an epoll descriptor with all of curl's sockets).
+ */
+extern int	postrider_engine_start(void);
+
+/* Puts a delivery at the end of its endpoint's lane. */
+extern void postrider_engine_submit(Delivery *delivery, TimestampTz now);
+
+/*
+ * Does all that can be done without waiting: starts requests, moves data,
+ * collects what has ended.
+ */
+extern void postrider_engine_run(TimestampTz now);
+
+/* How long it may be left alone, in milliseconds; -1 for ever. */
+extern long postrider_engine_timeout_ms(TimestampTz now);
+
+/*
+ * To be called when the policy of an endpoint has changed (enabled or not,
+ * limits, gone).  Deliveries in the lane of a disabled endpoint are
+ * handed back to be held, those of a deleted one as cancelled.
+ */
+extern void postrider_engine_endpoint_changed(Endpoint *endpoint);
+
+/* True if nothing in the engine refers to the endpoint any more. */
+extern bool postrider_engine_endpoint_idle(const Endpoint *endpoint);
+
+/* Frees the lane of an idle endpoint. */
+extern void postrider_engine_forget(Endpoint *endpoint);
+
+/*
+ * Hands a delivery over for settling without having sent it.
+ */
+extern void postrider_engine_park(Delivery *delivery, PendingReason reason,
+								  TimestampTz until);
+
+/* Deliveries that wait to be settled, in the order in which they ended. */
+extern dlist_head *postrider_engine_finished(void);
+extern int	postrider_engine_finished_count(void);
+extern void postrider_engine_finished_clear(void);
+
+extern int	postrider_engine_in_flight(void);
+extern int	postrider_engine_queued(void);
+
+#endif							/* POSTRIDER_ENGINE_H */

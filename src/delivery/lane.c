@@ -1,0 +1,91 @@
+/*-------------------------------------------------------------------------
+ *
+ * lane.c
+ *	  The lane of an endpoint.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "delivery/lane.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+static Size memory_used = 0;
+
+void
+postrider_memory_account(int64 bytes)
+{
+	Assert(bytes >= 0 || memory_used >= (Size) -bytes);
+	memory_used += bytes;
+}
+
+Size
+postrider_memory_free(void)
+{
+	return memory_used < MEMORY_BUDGET_BYTES ?
+		MEMORY_BUDGET_BYTES - memory_used : 0;
+}
+
+Lane *
+postrider_lane_create(Endpoint *endpoint)
+{
+	Lane	   *lane = MemoryContextAllocZero(TopMemoryContext, sizeof(Lane));
+
+	lane->endpoint = endpoint;
+	dlist_init(&lane->queue);
+	dlist_init(&lane->idle_requests);
+	return lane;
+}
+
+int
+postrider_lane_room(const Lane *lane)
+{
+	Size		average;
+	Size		free_bytes = postrider_memory_free();
+
+	if (lane->queued == 0)
+		return free_bytes > 0 ? LANE_CAPACITY : 1;
+	if (lane->queued >= LANE_CAPACITY || lane->queued_bytes >= free_bytes)
+		return 0;
+	average = lane->queued_bytes / lane->queued + 1;
+	return Min(LANE_CAPACITY - lane->queued,
+			   (int) ((free_bytes - lane->queued_bytes) / average) + 1);
+}
+
+LaneAnswer
+postrider_lane_offer(Lane *lane, TimestampTz now)
+{
+	if (lane->overflowing)
+		return LANE_OVERFLOWS;
+	if (postrider_lane_room(lane) > 0)
+		return LANE_TAKES;
+	if (lane->blocked_until <= now &&
+		!TimestampDifferenceExceeds(lane->progress_at, now, LANE_PATIENCE_MS))
+		return LANE_BUSY;
+	lane->overflowing = true;
+	return LANE_OVERFLOWS;
+}
+
+void
+postrider_lane_push(Lane *lane, Delivery *delivery, TimestampTz now)
+{
+	dlist_push_tail(&lane->queue, &delivery->node);
+	lane->queued++;
+	lane->queued_bytes += delivery->message->memory_bytes;
+	if (postrider_lane_room(lane) == 0)
+		lane->progress_at = now;
+}
+
+Delivery *
+postrider_lane_pop(Lane *lane, TimestampTz now)
+{
+	Delivery   *delivery;
+
+	Assert(lane->queued > 0);
+	delivery = dlist_container(Delivery, node, dlist_pop_head_node(&lane->queue));
+	lane->queued--;
+	lane->queued_bytes -= delivery->message->memory_bytes;
+	lane->progress_at = now;
+	return delivery;
+}

@@ -1,0 +1,77 @@
+/*-------------------------------------------------------------------------
+ *
+ * lane.h
+ *	  The lane of an endpoint: its deliveries in memory, waiting for their
+ *	  turn, and the state of its policy.
+ *
+ * Memory is bounded.  All lanes share a budget of bytes; a lane may hold as
+ * much as is still free (so that many slow endpoints together can never take
+ * the last of it), at most LANE_CAPACITY deliveries, and one in any case.
+ *
+ * A lane that is full makes the reader of the log wait, as it should for an
+ * endpoint that just takes what it can.  If it has made no progress for
+ * LANE_PATIENCE_MS, the endpoint is slow, and must not hold up the others: the
+ * lane overflows, and what comes for it goes to the table pending until the
+ * lane has been filled again from there.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef POSTRIDER_LANE_H
+#define POSTRIDER_LANE_H
+
+#include "postgres.h"
+
+#include "lib/ilist.h"
+#include "model.h"
+
+#define LANE_CAPACITY		1024
+#define LANE_PATIENCE_MS	100
+#define MEMORY_BUDGET_BYTES (48 * 1024 * 1024)
+
+typedef enum LaneState
+{
+	LANE_RESTING,				/* nothing to send, or as much as allowed is in
+								 * flight, or not enabled */
+	LANE_READY,
+	LANE_BLOCKED				/* by Retry-After */
+} LaneState;
+
+struct Lane
+{
+	Endpoint   *endpoint;
+	dlist_head	queue;			/* Deliveries, next one first */
+	int			queued;
+	Size		queued_bytes;
+	int			in_flight;
+	TimestampTz blocked_until;	/* Retry-After: nothing is sent before */
+	TimestampTz progress_at;	/* the last time that the queue got shorter,
+								 * or that it became full */
+	bool		overflowing;
+	LaneState	state;
+	dlist_node	node;			/* in the engine's list for the state */
+	dlist_head	idle_requests;	/* Requests that are set up for the endpoint */
+};
+
+typedef enum LaneAnswer
+{
+	LANE_TAKES,
+	LANE_BUSY,					/* full just now: ask again in a moment */
+	LANE_OVERFLOWS				/* slow: put the delivery in pending */
+} LaneAnswer;
+
+extern Lane *postrider_lane_create(Endpoint *endpoint);
+
+/* Deliveries that the lane could take now; 0 or more. */
+extern int	postrider_lane_room(const Lane *lane);
+
+/* May the lane take one more delivery from the log? */
+extern LaneAnswer postrider_lane_offer(Lane *lane, TimestampTz now);
+
+extern void postrider_lane_push(Lane *lane, Delivery *delivery, TimestampTz now);
+extern Delivery *postrider_lane_pop(Lane *lane, TimestampTz now);
+
+/* Accounts for the memory of a message that was made or freed. */
+extern void postrider_memory_account(int64 bytes);
+extern Size postrider_memory_free(void);
+
+#endif							/* POSTRIDER_LANE_H */

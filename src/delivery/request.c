@@ -1,0 +1,334 @@
+/*-------------------------------------------------------------------------
+ *
+ * request.c
+ *	  One HTTP request.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <sys/socket.h>
+
+#include "delivery/lane.h"
+#include "delivery/request.h"
+#include "security/guard.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#define USER_AGENT "User-Agent: postrider/0.1.0"
+
+#define POSTGRES_EPOCH_UNIX_S \
+	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY)
+
+/* curl callback: the guard on the address that is about to be dialled */
+static curl_socket_t
+open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	Request    *request = arg;
+
+	if (purpose != CURLSOCKTYPE_IPCXN ||
+		!postrider_guard_allows_address(&address->addr))
+	{
+		request->address_refused = true;
+		return CURL_SOCKET_BAD;
+	}
+	return socket(address->family, address->socktype | SOCK_CLOEXEC,
+				  address->protocol);
+}
+
+/* curl callback: keeps the beginning of the body, and reads to a limit */
+static size_t
+receive_body(char *data, size_t size, size_t count, void *arg)
+{
+	Request    *request = arg;
+	Size		bytes = size * count;
+	Size		keep = Min(bytes, (Size) (RESPONSE_EXCERPT_BYTES - request->excerpt_length));
+
+	memcpy(request->excerpt + request->excerpt_length, data, keep);
+	request->excerpt_length += keep;
+	request->body_bytes += bytes;
+	if (request->body_bytes > RESPONSE_MAX_BYTES)
+	{
+		request->response_cut = true;
+		return 0;				/* makes curl end the transfer */
+	}
+	return bytes;
+}
+
+/* curl callback: bounds the size of the headers */
+static size_t
+receive_header(char *data, size_t size, size_t count, void *arg)
+{
+	Request    *request = arg;
+
+	request->header_bytes += size * count;
+	if (request->header_bytes > RESPONSE_HEADER_MAX_BYTES)
+	{
+		request->response_cut = true;
+		return 0;
+	}
+	return size * count;
+}
+
+/* Takes over the endpoint's policy. */
+static void
+set_up(Request *request, const Endpoint *endpoint)
+{
+	CURL	   *easy = request->easy;
+	struct curl_slist *list = NULL;
+
+	curl_easy_reset(easy);
+	curl_slist_free_all(request->endpoint_headers);
+
+	/* A header without a value is one that curl must not send. */
+	list = curl_slist_append(list, "Expect:");
+	list = curl_slist_append(list, "Accept:");
+	list = curl_slist_append(list, USER_AGENT);
+	list = curl_slist_append(list, "Content-Type: application/json");
+	for (int i = 0; i < endpoint->header_count; i++)
+	{
+		char	   *line = psprintf("%s: %s", endpoint->headers[i].name,
+									endpoint->headers[i].value);
+
+		list = curl_slist_append(list, line);
+		pfree(line);
+	}
+	request->endpoint_headers = list;
+
+	curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->curl_error);
+	curl_easy_setopt(easy, CURLOPT_URL, endpoint->url);
+	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
+	curl_easy_setopt(easy, CURLOPT_POST, 1L);
+	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, endpoint->method);
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) endpoint->timeout_ms);
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+					 (long) Min(endpoint->timeout_ms, 10000));
+
+	/* The environment of the postmaster must not choose a proxy. */
+	curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, request);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, receive_body);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
+	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, receive_header);
+	curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
+
+	request->version = endpoint->version;
+}
+
+Request *
+postrider_request_acquire(Endpoint *endpoint)
+{
+	Lane	   *lane = endpoint->lane;
+	Request    *request;
+
+	if (!dlist_is_empty(&lane->idle_requests))
+		request = dlist_container(Request, node,
+								  dlist_pop_head_node(&lane->idle_requests));
+	else
+	{
+		request = MemoryContextAllocZero(TopMemoryContext, sizeof(Request));
+		request->easy = curl_easy_init();
+		if (request->easy == NULL)
+		{
+			pfree(request);
+			ereport(ERROR,
+					(errcode(ERRCODE_OUT_OF_MEMORY),
+					 errmsg("could not make a curl handle")));
+		}
+		request->endpoint = endpoint;
+	}
+	if (request->version != endpoint->version)
+		set_up(request, endpoint);
+	return request;
+}
+
+static void
+free_message_parts(Request *request)
+{
+	curl_slist_free_all(request->message_headers);
+	request->message_headers = NULL;
+	if (request->traceparent)
+		pfree(request->traceparent);
+	request->traceparent = NULL;
+}
+
+void
+postrider_request_release(Request *request)
+{
+	free_message_parts(request);
+	request->delivery = NULL;
+	dlist_push_head(&request->endpoint->lane->idle_requests, &request->node);
+}
+
+void
+postrider_request_discard_idle(Endpoint *endpoint)
+{
+	Lane	   *lane = endpoint->lane;
+
+	while (!dlist_is_empty(&lane->idle_requests))
+	{
+		Request    *request = dlist_container(Request, node,
+											  dlist_pop_head_node(&lane->idle_requests));
+
+		curl_easy_cleanup(request->easy);
+		curl_slist_free_all(request->endpoint_headers);
+		pfree(request);
+	}
+}
+
+static void
+format_uuid(const pg_uuid_t *id, char *result)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (int i = 0; i < UUID_LEN; i++)
+	{
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*result++ = '-';
+		*result++ = digits[id->data[i] >> 4];
+		*result++ = digits[id->data[i] & 0x0f];
+	}
+	*result = '\0';
+}
+
+/*
+ * Standard Webhooks headers.  The id is the same at every attempt, the time is
+ * that of the attempt.
+ */
+static bool
+sign(Request *request, Delivery *delivery, TimestampTz now)
+{
+	static const char id_name[] = "webhook-id: ";
+	static const char timestamp_name[] = "webhook-timestamp: ";
+	static const char signature_name[] = "webhook-signature: ";
+	const Endpoint *endpoint = delivery->endpoint;
+	const Message *message = delivery->message;
+	int64		unix_time = now / USECS_PER_SEC + POSTGRES_EPOCH_UNIX_S;
+
+	memcpy(request->id, id_name, sizeof(id_name));
+	format_uuid(&message->id, request->id + sizeof(id_name) - 1);
+	snprintf(request->timestamp, sizeof(request->timestamp), "%s" INT64_FORMAT,
+			 timestamp_name, unix_time);
+	request->signature[0] = '\0';
+	if (endpoint->signing_key == NULL)
+		return true;
+
+	memcpy(request->signature, signature_name, sizeof(signature_name));
+	return postrider_signature_v1(endpoint->signing_key,
+								  endpoint->signing_key_length,
+								  request->id + sizeof(id_name) - 1, unix_time,
+								  message->body, message->body_length,
+								  request->signature + sizeof(signature_name) - 1);
+}
+
+/* Links the headers of this message into one list. */
+static struct curl_slist *
+link_headers(Request *request, const Message *message)
+{
+	struct curl_slist *list;
+	struct curl_slist *own = request->own_headers;
+	int			count = 0;
+
+	own[count++].data = request->id;
+	own[count++].data = request->timestamp;
+	if (request->signature[0])
+		own[count++].data = request->signature;
+	if (message->traceparent)
+	{
+		request->traceparent = psprintf("traceparent: %s", message->traceparent);
+		own[count++].data = request->traceparent;
+	}
+
+	for (int i = 0; i < message->header_count; i++)
+	{
+		char	   *line = psprintf("%s: %s", message->headers[i].name,
+									message->headers[i].value);
+
+		request->message_headers = curl_slist_append(request->message_headers, line);
+		pfree(line);
+	}
+
+	list = request->endpoint_headers;
+	if (request->message_headers)
+	{
+		struct curl_slist *last = request->message_headers;
+
+		/* Linked for the time of the request only; unlinked at its end. */
+		while (last->next)
+			last = last->next;
+		last->next = list;
+		list = request->message_headers;
+	}
+	for (int i = count - 1; i >= 0; i--)
+	{
+		own[i].next = list;
+		list = &own[i];
+	}
+	return list;
+}
+
+/* Takes the endpoint's headers off the end of the message's again. */
+static void
+unlink_headers(Request *request)
+{
+	for (struct curl_slist *item = request->message_headers; item; item = item->next)
+		if (item->next == request->endpoint_headers)
+			item->next = NULL;
+}
+
+bool
+postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
+{
+	const Endpoint *endpoint = delivery->endpoint;
+	const Message *message = delivery->message;
+	CURL	   *easy = request->easy;
+
+	if (endpoint->signing_error || !sign(request, delivery, now))
+	{
+		delivery->result.error_code = "secret";
+		delivery->result.error = pstrdup(endpoint->signing_error ?
+										 endpoint->signing_error :
+										 "the request could not be signed");
+		return false;
+	}
+	request->delivery = delivery;
+	request->address_refused = false;
+	request->response_cut = false;
+	request->header_bytes = 0;
+	request->body_bytes = 0;
+	request->excerpt_length = 0;
+	request->curl_error[0] = '\0';
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, link_headers(request, message));
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+					 (curl_off_t) message->body_length);
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, message->body);
+	return true;
+}
+
+void
+postrider_request_end(Request *request, CURLcode code, RequestEnd *end,
+					  int64 *retry_after_ms, float *duration_ms)
+{
+	curl_off_t	retry_after_s = 0;
+	curl_off_t	total_us = 0;
+
+	unlink_headers(request);
+	end->code = code;
+	end->address_refused = request->address_refused;
+	end->response_cut = request->response_cut;
+	end->detail = request->curl_error;
+	end->status = 0;
+	curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &end->status);
+	curl_easy_getinfo(request->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
+	curl_easy_getinfo(request->easy, CURLINFO_TOTAL_TIME_T, &total_us);
+
+	/* libcurl reads seconds and all forms of HTTP dates; 0 if there is none */
+	retry_after_s = Max(retry_after_s, 0);
+	*retry_after_ms = Min((int64) retry_after_s, INT_MAX) * 1000;
+	*duration_ms = total_us / 1000.0;
+}

@@ -1,0 +1,83 @@
+/*-------------------------------------------------------------------------
+ *
+ * request.h
+ *	  One HTTP request: a curl easy handle that is set up for an endpoint and
+ *	  used again and again for its deliveries.
+ *
+ * No function here that curl calls back may allocate from PostgreSQL or raise
+ * an error: a longjmp across curl's frames would leave it broken.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef POSTRIDER_REQUEST_H
+#define POSTRIDER_REQUEST_H
+
+#include "postgres.h"
+
+#include <curl/curl.h>
+
+#include "delivery/classify.h"
+#include "model.h"
+#include "security/signature.h"
+
+/* Response bytes that are kept for the record, and that are read at most. */
+#define RESPONSE_EXCERPT_BYTES	1024
+#define RESPONSE_MAX_BYTES		(1024 * 1024)
+#define RESPONSE_HEADER_MAX_BYTES (64 * 1024)
+
+/* webhook-id, -timestamp, -signature, traceparent */
+#define REQUEST_OWN_HEADERS 4
+
+typedef struct Request
+{
+	dlist_node	node;			/* in the lane's list of idle requests */
+	CURL	   *easy;
+	Endpoint   *endpoint;
+	uint64		version;		/* of the endpoint when it was set up */
+	Delivery   *delivery;		/* what it carries; NULL while idle */
+
+	/* what the response has brought */
+	bool		address_refused;
+	bool		response_cut;
+	Size		header_bytes;
+	Size		body_bytes;
+	int			excerpt_length;
+	char		excerpt[RESPONSE_EXCERPT_BYTES];
+	char		curl_error[CURL_ERROR_SIZE];
+
+	/*
+	 * Headers.  curl only reads the list, so its nodes live here and are linked
+	 * anew for every message: ours, then the message's, then the endpoint's.
+	 */
+	char		id[64];
+	char		timestamp[48];
+	char		signature[sizeof("webhook-signature: ") + POSTRIDER_SIGNATURE_SIZE];
+	char	   *traceparent;
+	struct curl_slist own_headers[REQUEST_OWN_HEADERS];
+	struct curl_slist *endpoint_headers;	/* made by curl_slist_append */
+	struct curl_slist *message_headers; /* likewise, for this message */
+} Request;
+
+/* An idle request of the endpoint's, or a new one. */
+extern Request *postrider_request_acquire(Endpoint *endpoint);
+
+/* Returns it, empty, to the endpoint. */
+extern void postrider_request_release(Request *request);
+
+/* Frees all idle requests of an endpoint. */
+extern void postrider_request_discard_idle(Endpoint *endpoint);
+
+/*
+ * Puts a delivery into the request: body, headers, signature.  Returns false,
+ * with error_code and error of the delivery's result set, if that cannot be
+ * done now.
+ */
+extern bool postrider_request_fill(Request *request, Delivery *delivery,
+								   TimestampTz now);
+
+/* Reads how the request ended.  retry_after_ms: what the receiver asked for. */
+extern void postrider_request_end(Request *request, CURLcode code,
+								  RequestEnd *end, int64 *retry_after_ms,
+								  float *duration_ms);
+
+#endif							/* POSTRIDER_REQUEST_H */

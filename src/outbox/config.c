@@ -1,0 +1,348 @@
+/*-------------------------------------------------------------------------
+ *
+ * config.c
+ *	  The configuration in a worker's memory.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "content/filter.h"
+#include "content/header.h"
+#include "content/topic.h"
+#include "outbox/config.h"
+#include "security/secret.h"
+#include "util/id.h"
+#include "util/sql.h"
+#include "utils/array.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+static SqlStatement select_endpoints = {
+	.text =
+	"select e.id, e.name, e.tenant, e.url, e.method, e.headers, e.timeout,"
+	" e.max_attempts, e.backoff_base, e.backoff_max, e.retry_schedule,"
+	" e.max_in_flight, e.signing_secret, s.ciphertext, e.enabled"
+	" from postrider.endpoint e"
+	" left join postrider.secret s on s.name = e.signing_secret"
+};
+
+static SqlStatement select_subscriptions = {
+	.text =
+	"select e.id, s.topic, s.filter, s.after_id"
+	" from postrider.subscription s join postrider.endpoint e on e.name = s.endpoint"
+	" where s.enabled order by s.id"
+};
+
+/* One entry per endpoint, by pointer, as lanes and deliveries point to it. */
+typedef struct EndpointEntry
+{
+	int32		id;				/* hash key */
+	Endpoint   *endpoint;
+	bool		seen;			/* in the load that is going on */
+} EndpointEntry;
+
+static HTAB *endpoints = NULL;
+static MemoryContext subscription_context = NULL;
+static Subscription *subscriptions = NULL;
+static int	subscription_count = 0;
+static Endpoint **route_targets = NULL;
+
+static EndpointEntry *
+find_entry(int32 id, HASHACTION action, bool *found)
+{
+	if (endpoints == NULL)
+	{
+		HASHCTL		control = {
+			.keysize = sizeof(int32),
+			.entrysize = sizeof(EndpointEntry),
+			.hcxt = TopMemoryContext
+		};
+
+		endpoints = hash_create("postrider endpoints", 64, &control,
+								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	return hash_search(endpoints, &id, action, found);
+}
+
+Endpoint *
+postrider_config_endpoint(int32 id)
+{
+	EndpointEntry *entry = find_entry(id, HASH_FIND, NULL);
+
+	return entry ? entry->endpoint : NULL;
+}
+
+static int64
+interval_at(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = postrider_sql_datum(row, column, &isnull);
+
+	return isnull ? 0 : postrider_interval_ms(DatumGetIntervalP(value));
+}
+
+static void
+read_schedule(uint64 row, int column, Endpoint *endpoint, MemoryContext context)
+{
+	bool		isnull;
+	Datum		value = postrider_sql_datum(row, column, &isnull);
+	Datum	   *elements;
+	int			count;
+
+	endpoint->schedule_length = 0;
+	if (isnull)
+		return;
+	deconstruct_array(DatumGetArrayTypeP(value), INTERVALOID, sizeof(Interval),
+					  false, TYPALIGN_DOUBLE, &elements, NULL, &count);
+	endpoint->schedule_ms = MemoryContextAlloc(context, sizeof(int64) * Max(count, 1));
+	for (int i = 0; i < count; i++)
+		endpoint->schedule_ms[i] =
+			postrider_interval_ms(DatumGetIntervalP(elements[i]));
+	endpoint->schedule_length = count;
+}
+
+/* Decrypts the endpoint's signing key; a failure is kept for its attempts. */
+static void
+read_signing_key(uint64 row, int name_column, int value_column,
+				 Endpoint *endpoint, MemoryContext context)
+{
+	char	   *name = postrider_sql_text(row, name_column, CurrentMemoryContext);
+	bool		isnull;
+	Datum		ciphertext = postrider_sql_datum(row, value_column, &isnull);
+	char	   *value;
+	char	   *reason = NULL;
+	MemoryContext old;
+
+	endpoint->signing_key = NULL;
+	endpoint->signing_error = NULL;
+	if (name == NULL)
+		return;
+	old = MemoryContextSwitchTo(context);
+	if (isnull)
+		reason = psprintf("secret \"%s\" does not exist", name);
+	else if ((value = postrider_secret_decrypt(name, DatumGetByteaPP(ciphertext),
+											   &reason)) != NULL)
+	{
+		endpoint->signing_key =
+			postrider_secret_signing_key(value, &endpoint->signing_key_length,
+										 &reason);
+		explicit_bzero(value, strlen(value));
+	}
+	if (endpoint->signing_key == NULL)
+	{
+		endpoint->signing_error = reason;
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIG_FILE_ERROR),
+				 errmsg("requests to endpoint \"%s\" cannot be signed: %s",
+						endpoint->name, reason)));
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* Fills in an endpoint's policy from a row. */
+static void
+read_endpoint(uint64 row, Endpoint *endpoint, MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Jsonb	   *headers = postrider_sql_jsonb(row, 5);
+
+	endpoint->name = postrider_sql_text(row, 1, context);
+	endpoint->tenant = postrider_sql_text(row, 2, context);
+	endpoint->url = postrider_sql_text(row, 3, context);
+	endpoint->method = postrider_sql_text(row, 4, context);
+	endpoint->header_count = headers ?
+		postrider_headers_unpack(headers, &endpoint->headers) : 0;
+	endpoint->timeout_ms = (int) Max(interval_at(row, 6), 1);
+	endpoint->max_attempts = postrider_sql_int32(row, 7);
+	endpoint->backoff_base_ms = Max(interval_at(row, 8), 1);
+	endpoint->backoff_max_ms = interval_at(row, 9);
+	read_schedule(row, 10, endpoint, context);
+	endpoint->max_in_flight = postrider_sql_int32(row, 11);
+	read_signing_key(row, 12, 13, endpoint, context);
+	endpoint->enabled = postrider_sql_bool(row, 14);
+	endpoint->policy_context = context;
+	MemoryContextSwitchTo(old);
+}
+
+/* Loads one endpoint; requests see by the version that they must be set up. */
+static Endpoint *
+load_endpoint(uint64 row, bool *is_new)
+{
+	static uint64 next_version = 1;
+	bool		found;
+	EndpointEntry *entry;
+	Endpoint   *endpoint;
+	Endpoint	loaded = {0};
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
+												  "postrider endpoint",
+												  ALLOCSET_SMALL_SIZES);
+
+	read_endpoint(row, &loaded, context);
+	entry = find_entry(postrider_sql_int32(row, 0), HASH_ENTER, &found);
+	if (!found)
+	{
+		entry->endpoint = MemoryContextAllocZero(TopMemoryContext, sizeof(Endpoint));
+		entry->endpoint->id = entry->id;
+	}
+	endpoint = entry->endpoint;
+	entry->seen = true;
+	*is_new = !found;
+
+	loaded.id = endpoint->id;
+	loaded.lane = endpoint->lane;
+	loaded.version = next_version++;
+	if (endpoint->policy_context)
+		MemoryContextDelete(endpoint->policy_context);
+	*endpoint = loaded;
+	return endpoint;
+}
+
+static void
+load_subscriptions(void)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
+												  "postrider subscriptions",
+												  ALLOCSET_DEFAULT_SIZES);
+	uint64		count = postrider_sql_run(&select_subscriptions, NULL, NULL, 0);
+	Subscription *loaded = MemoryContextAllocZero(context,
+												  sizeof(Subscription) * (count + 1));
+	int			kept = 0;
+	MemoryContext old = MemoryContextSwitchTo(context);
+
+	for (uint64 row = 0; row < count; row++)
+	{
+		Subscription *subscription = &loaded[kept];
+		bool		isnull;
+		Datum		filter = postrider_sql_datum(row, 2, &isnull);
+
+		subscription->endpoint = postrider_config_endpoint(postrider_sql_int32(row, 0));
+		if (subscription->endpoint == NULL)
+			continue;
+		subscription->topic = postrider_sql_text(row, 1, context);
+		subscription->filter = isnull ? NULL : DatumGetJsonPathPCopy(filter);
+		subscription->after_id = postrider_sql_uuid(row, 3);
+
+		/* A restored dump may come from a machine whose clock was ahead. */
+		postrider_id_advance(&subscription->after_id);
+		kept++;
+	}
+	if (subscription_context)
+		MemoryContextDelete(subscription_context);
+	subscription_context = context;
+	subscriptions = loaded;
+	subscription_count = kept;
+	route_targets = palloc(sizeof(Endpoint *) * (count + 1));
+	MemoryContextSwitchTo(old);
+}
+
+void
+postrider_config_load(EndpointChangedCallback callback)
+{
+	HASH_SEQ_STATUS scan;
+	EndpointEntry *entry;
+	bool		found;
+	uint64		count;
+
+	(void) find_entry(0, HASH_FIND, &found);	/* makes the table */
+	hash_seq_init(&scan, endpoints);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+		entry->seen = false;
+
+	count = postrider_sql_run(&select_endpoints, NULL, NULL, 0);
+	for (uint64 row = 0; row < count; row++)
+	{
+		bool		is_new;
+		Endpoint   *endpoint = load_endpoint(row, &is_new);
+
+		callback(endpoint, is_new);
+	}
+	load_subscriptions();
+
+	hash_seq_init(&scan, endpoints);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		if (entry->seen)
+			continue;
+		entry->endpoint->deleted = true;
+		callback(entry->endpoint, false);
+	}
+}
+
+static bool
+add_target(Endpoint *endpoint, const char *tenant, int *count)
+{
+	if (endpoint->deleted)
+		return false;
+	if (endpoint->tenant && (!tenant || strcmp(endpoint->tenant, tenant) != 0))
+		return false;
+	for (int i = 0; i < *count; i++)
+		if (route_targets[i] == endpoint)
+			return false;
+	route_targets[(*count)++] = endpoint;
+	return true;
+}
+
+static int
+route_direct(const char *name, const char *tenant)
+{
+	HASH_SEQ_STATUS scan;
+	EndpointEntry *entry;
+	int			count = 0;
+
+	hash_seq_init(&scan, endpoints);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+		if (!entry->endpoint->deleted && strcmp(entry->endpoint->name, name) == 0)
+			(void) add_target(entry->endpoint, tenant, &count);
+	return count;
+}
+
+int
+postrider_config_route(const char *topic, const char *endpoint,
+					   const char *tenant, const pg_uuid_t *id, Jsonb *payload,
+					   Endpoint ***targets)
+{
+	int			count = 0;
+
+	*targets = route_targets;
+	if (endpoint)
+		return route_direct(endpoint, tenant);
+	for (int i = 0; i < subscription_count; i++)
+	{
+		const Subscription *subscription = &subscriptions[i];
+
+		if (postrider_id_compare(id, &subscription->after_id) > 0 &&
+			postrider_topic_matches(topic, subscription->topic) &&
+			(!subscription->filter ||
+			 postrider_filter_matches(payload, subscription->filter)))
+			(void) add_target(subscription->endpoint, tenant, &count);
+	}
+	return count;
+}
+
+int
+postrider_config_endpoints(Endpoint ***result)
+{
+	HASH_SEQ_STATUS scan;
+	EndpointEntry *entry;
+	int			count = 0;
+
+	*result = palloc(sizeof(Endpoint *) * (hash_get_num_entries(endpoints) + 1));
+	hash_seq_init(&scan, endpoints);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+		(*result)[count++] = entry->endpoint;
+	return count;
+}
+
+void
+postrider_config_forget(Endpoint *endpoint)
+{
+	int32		id = endpoint->id;
+
+	(void) hash_search(endpoints, &id, HASH_REMOVE, NULL);
+	if (endpoint->policy_context)
+		MemoryContextDelete(endpoint->policy_context);
+	pfree(endpoint);
+}

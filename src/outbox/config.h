@@ -1,0 +1,53 @@
+/*-------------------------------------------------------------------------
+ *
+ * config.h
+ *	  The configuration in a worker's memory: endpoints and subscriptions.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef POSTRIDER_CONFIG_H
+#define POSTRIDER_CONFIG_H
+
+#include "postgres.h"
+
+#include "model.h"
+#include "utils/jsonpath.h"
+
+typedef struct Subscription
+{
+	Endpoint   *endpoint;
+	char	   *topic;			/* pattern */
+	JsonPath   *filter;			/* or NULL */
+	pg_uuid_t	after_id;
+} Subscription;
+
+/*
+ * Called for an endpoint that is new, has changed, or is gone (deleted is
+ * set), when all of the configuration has been loaded.
+ */
+typedef void (*EndpointChangedCallback) (Endpoint *endpoint, bool is_new);
+
+/*
+ * Loads the configuration in the current transaction of the worker.  The old
+ * one stays in force if this ends in an error.
+ */
+extern void postrider_config_load(EndpointChangedCallback callback);
+
+extern Endpoint *postrider_config_endpoint(int32 id);
+
+/*
+ * The endpoints that are owed a message: at most one entry for each.  The
+ * array is valid until the next call.  "endpoint" is the name of the only
+ * receiver of a message that was sent directly, else NULL.
+ */
+extern int	postrider_config_route(const char *topic, const char *endpoint,
+								   const char *tenant, const pg_uuid_t *id,
+								   Jsonb *payload, Endpoint ***targets);
+
+/* Ids of all endpoints, as an int4[] palloc'd in the current context. */
+extern int	postrider_config_endpoints(Endpoint ***endpoints);
+
+/* Removes an endpoint that is deleted and idle. */
+extern void postrider_config_forget(Endpoint *endpoint);
+
+#endif							/* POSTRIDER_CONFIG_H */

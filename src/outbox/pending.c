@@ -1,0 +1,151 @@
+/*-------------------------------------------------------------------------
+ *
+ * pending.c
+ *	  The table of what is owed later.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "outbox/intake.h"
+#include "outbox/pending.h"
+#include "util/sql.h"
+#include "utils/array.h"
+#include "utils/timestamp.h"
+
+static SqlStatement recover_leases = {
+	.text =
+	"update postrider.pending set due_at = now(), reason = 'retry'"
+	" where reason = 'in_flight'"
+};
+
+static SqlStatement release_held = {
+	.text =
+	"update postrider.pending p set due_at = now(), reason = 'retry'"
+	" from postrider.endpoint e"
+	" where e.enabled and p.endpoint_id = e.id and p.due_at = 'infinity'"
+	" and p.reason = 'held'"
+};
+
+static SqlStatement cancel_orphans = {
+	.text =
+	"with gone as (delete from postrider.pending p where not exists"
+	" (select from postrider.endpoint e where e.id = p.endpoint_id)"
+	" returning p.message_id, p.endpoint_id)"
+	" insert into postrider.attempt (message_id, endpoint_id, started_at,"
+	" attempt, outcome, error_code, error)"
+	" select message_id, endpoint_id, now(), 0, 'cancelled',"
+	" 'endpoint_deleted', 'the endpoint was deleted' from gone"
+};
+
+/* Rows that a user's transaction has locked are left for the next time. */
+static SqlStatement lease_due = {
+	.text =
+	"with due as materialized"
+	" (select p.message_id, p.endpoint_id"
+	"  from unnest($1::int4[], $2::int4[]) as e (id, room)"
+	"  cross join lateral"
+	"   (select d.message_id, d.endpoint_id from postrider.pending d"
+	"    where d.endpoint_id = e.id and d.due_at <= now()"
+	"    order by d.due_at limit e.room for update skip locked) p),"
+	" leased as"
+	" (update postrider.pending p set due_at = 'infinity', reason = 'in_flight'"
+	"  from due where p.message_id = due.message_id and p.endpoint_id = due.endpoint_id"
+	"  returning p.*)"
+	" select l.message_id,"
+	" case when l.payload is null then m.topic else l.topic end,"
+	" case when l.payload is null then m.payload else l.payload end,"
+	" case when l.payload is null then m.headers else l.headers end,"
+	" case when l.payload is null then m.expires_at else l.expires_at end,"
+	" case when l.payload is null then m.traceparent else l.traceparent end,"
+	" l.endpoint_id, l.attempts"
+	" from leased l left join postrider.message m on m.id = l.message_id"
+	" order by l.message_id",
+	.argument_count = 2,
+	.argument_types = {INT4ARRAYOID, INT4ARRAYOID}
+};
+
+static SqlStatement find_next_due = {
+	.text =
+	"select min(p.due_at) from unnest($1::int4[]) as e (id)"
+	" cross join lateral (select d.due_at from postrider.pending d"
+	" where d.endpoint_id = e.id order by d.due_at limit 1) p",
+	.argument_count = 1,
+	.argument_types = {INT4ARRAYOID}
+};
+
+void
+postrider_pending_recover(void)
+{
+	postrider_sql_run(&recover_leases, NULL, NULL, 0);
+}
+
+void
+postrider_pending_release(void)
+{
+	postrider_sql_run(&release_held, NULL, NULL, 0);
+}
+
+void
+postrider_pending_cancel_orphans(void)
+{
+	postrider_sql_run(&cancel_orphans, NULL, NULL, 0);
+}
+
+static void
+take_due_row(uint64 row, PendingRoom *rooms, int count, dlist_head *deliveries)
+{
+	pg_uuid_t	id = postrider_sql_uuid(row, 0);
+	int32		endpoint_id = postrider_sql_int32(row, 6);
+	Delivery   *delivery;
+
+	for (int i = 0; i < count; i++)
+	{
+		if (rooms[i].endpoint->id != endpoint_id)
+			continue;
+		if (postrider_sql_jsonb(row, 2) == NULL)
+		{
+			ereport(WARNING,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("a delivery to endpoint \"%s\" has lost its message",
+							rooms[i].endpoint->name)));
+			return;
+		}
+		rooms[i].loaded++;
+		delivery = postrider_delivery_make(postrider_message_make(&id, row, 1),
+										   rooms[i].endpoint, deliveries);
+		delivery->attempts = postrider_sql_int32(row, 7);
+		delivery->has_pending_row = true;
+		return;
+	}
+}
+
+TimestampTz
+postrider_pending_load(PendingRoom *rooms, int count, dlist_head *deliveries)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * count);
+	Datum	   *sizes = palloc(sizeof(Datum) * count);
+	Datum		values[2];
+	uint64		rows;
+	bool		isnull;
+	Datum		next_due;
+
+	for (int i = 0; i < count; i++)
+	{
+		ids[i] = Int32GetDatum(rooms[i].endpoint->id);
+		sizes[i] = Int32GetDatum(rooms[i].room);
+		rooms[i].loaded = 0;
+	}
+	values[0] = PointerGetDatum(construct_array(ids, count, INT4OID, 4, true,
+												TYPALIGN_INT));
+	values[1] = PointerGetDatum(construct_array(sizes, count, INT4OID, 4, true,
+												TYPALIGN_INT));
+	rows = postrider_sql_run(&lease_due, values, NULL, 0);
+	for (uint64 row = 0; row < rows; row++)
+		take_due_row(row, rooms, count, deliveries);
+
+	postrider_sql_run(&find_next_due, values, NULL, 0);
+	next_due = postrider_sql_datum(0, 0, &isnull);
+	return isnull ? DT_NOEND : DatumGetTimestampTz(next_due);
+}

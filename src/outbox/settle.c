@@ -1,0 +1,375 @@
+/*-------------------------------------------------------------------------
+ *
+ * settle.c
+ *	  Writing down what came of deliveries.
+ *
+ * Outcomes are gathered by the worker for a few milliseconds and written
+ * here in one transaction: a row in attempt for each try, then what follows
+ * from it.  The commit is asynchronous: a crash costs a few duplicates, never
+ * a loss, because the cursor has not moved past what was not written.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "outbox/append.h"
+#include "outbox/intake.h"
+#include "outbox/progress.h"
+#include "outbox/settle.h"
+#include "util/sql.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+/* The columns of postrider.attempt, in their order. */
+enum
+{
+	COLUMN_MESSAGE_ID, COLUMN_STARTED_AT, COLUMN_ENDPOINT_ID,
+	COLUMN_DURATION_MS, COLUMN_ATTEMPT, COLUMN_STATUS_CODE, COLUMN_OUTCOME,
+	COLUMN_ERROR_CODE, COLUMN_ERROR, COLUMN_RESPONSE, COLUMN_REQUEST_ID,
+	COLUMN_COUNT
+};
+
+static SqlStatement delete_pending = {
+	.text =
+	"delete from postrider.pending p"
+	" using unnest($1::uuid[], $2::int4[]) as d (message_id, endpoint_id)"
+	" where p.message_id = d.message_id and p.endpoint_id = d.endpoint_id",
+	.argument_count = 2,
+	.argument_types = {UUIDARRAYOID, INT4ARRAYOID}
+};
+
+static SqlStatement write_pending = {
+	.text =
+	"insert into postrider.pending as p"
+	" (message_id, endpoint_id, due_at, attempts, reason, key)"
+	" select d.message_id, d.endpoint_id, d.due_at, d.attempts, d.reason, m.key"
+	" from unnest($1::uuid[], $2::int4[], $3::timestamptz[], $4::int4[], $5::text[])"
+	" as d (message_id, endpoint_id, due_at, attempts, reason)"
+	" left join postrider.message m on m.id = d.message_id"
+	" on conflict (message_id, endpoint_id) do update"
+	" set due_at = excluded.due_at, attempts = excluded.attempts,"
+	" reason = excluded.reason",
+	.argument_count = 5,
+	.argument_types = {UUIDARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID,
+	INT4ARRAYOID, TEXTARRAYOID}
+};
+
+static SqlStatement write_dead_letter = {
+	.text =
+	"insert into postrider.dead_letter (message_id, endpoint_id, reason,"
+	" attempts, status_code, error_code, error, died_at, topic, key, tenant,"
+	" payload, headers, expires_at, traceparent)"
+	" select $1, $2, $3, $4, $5::int4::smallint, $6, $7, now(),"
+	" case when p.payload is null then m.topic else p.topic end,"
+	" case when p.payload is null then m.key else p.key end,"
+	" case when p.payload is null then m.tenant else p.tenant end,"
+	" case when p.payload is null then m.payload else p.payload end,"
+	" case when p.payload is null then m.headers else p.headers end,"
+	" case when p.payload is null then m.expires_at else p.expires_at end,"
+	" case when p.payload is null then m.traceparent else p.traceparent end"
+	" from (values ($1, $2)) as d (message_id, endpoint_id)"
+	" left join postrider.pending p on p.message_id = d.message_id"
+	" and p.endpoint_id = d.endpoint_id"
+	" left join postrider.message m on m.id = d.message_id"
+	" where p.payload is not null or m.payload is not null"
+	" on conflict (message_id, endpoint_id) do update set"
+	" reason = excluded.reason, attempts = excluded.attempts,"
+	" status_code = excluded.status_code, error_code = excluded.error_code,"
+	" error = excluded.error, died_at = excluded.died_at",
+	.argument_count = 7,
+	.argument_types = {UUIDOID, INT4OID, TEXTOID, INT4OID, INT4OID, TEXTOID,
+	TEXTOID}
+};
+
+static SqlStatement disable_endpoint = {
+	.text =
+	"update postrider.endpoint set enabled = false, disabled_reason = $2"
+	" where id = $1 and enabled",
+	.argument_count = 2,
+	.argument_types = {INT4OID, TEXTOID}
+};
+
+static const char *const outcome_names[] = {
+	[OUTCOME_DELIVERED] = "delivered",
+	[OUTCOME_RETRY] = "retry",
+	[OUTCOME_DEAD] = "dead",
+	[OUTCOME_EXPIRED] = "expired",
+	[OUTCOME_CANCELLED] = "cancelled"
+};
+
+static const char *const reason_names[] = {
+	[PENDING_SCHEDULED] = "scheduled",
+	[PENDING_RETRY] = "retry",
+	[PENDING_OVERFLOW] = "overflow",
+	[PENDING_HELD] = "held",
+	[PENDING_IN_FLIGHT] = "in_flight"
+};
+
+/* Rows for pending, column by column. */
+typedef struct PendingRows
+{
+	int			count;
+	Datum	   *message_id;
+	Datum	   *endpoint_id;
+	Datum	   *due_at;
+	Datum	   *attempts;
+	Datum	   *reason;
+} PendingRows;
+
+static void
+init_rows(PendingRows *rows, int capacity)
+{
+	rows->count = 0;
+	rows->message_id = palloc(sizeof(Datum) * capacity);
+	rows->endpoint_id = palloc(sizeof(Datum) * capacity);
+	rows->due_at = palloc(sizeof(Datum) * capacity);
+	rows->attempts = palloc(sizeof(Datum) * capacity);
+	rows->reason = palloc(sizeof(Datum) * capacity);
+}
+
+static void
+add_row(PendingRows *rows, const Delivery *delivery, TimestampTz due_at,
+		int attempts, PendingReason reason)
+{
+	int			i = rows->count++;
+
+	rows->message_id[i] = UUIDPGetDatum(&delivery->message->id);
+	rows->endpoint_id[i] = Int32GetDatum(delivery->endpoint->id);
+	rows->due_at[i] = TimestampTzGetDatum(due_at);
+	rows->attempts[i] = Int32GetDatum(attempts);
+	rows->reason[i] = CStringGetTextDatum(reason_names[reason]);
+}
+
+static Datum
+array_of(Datum *elements, int count, Oid type, int length, bool by_value,
+		 char align)
+{
+	return PointerGetDatum(construct_array(elements, count, type, length,
+										   by_value, align));
+}
+
+static void
+run_on_rows(SqlStatement *statement, const PendingRows *rows)
+{
+	Datum		values[5];
+
+	if (rows->count == 0)
+		return;
+	values[0] = array_of(rows->message_id, rows->count, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR);
+	values[1] = array_of(rows->endpoint_id, rows->count, INT4OID, 4, true, TYPALIGN_INT);
+	if (statement == &write_pending)
+	{
+		values[2] = array_of(rows->due_at, rows->count, TIMESTAMPTZOID, 8, true, TYPALIGN_DOUBLE);
+		values[3] = array_of(rows->attempts, rows->count, INT4OID, 4, true, TYPALIGN_INT);
+		values[4] = array_of(rows->reason, rows->count, TEXTOID, -1, false, TYPALIGN_INT);
+	}
+	postrider_sql_run(statement, values, NULL, 0);
+}
+
+static Datum
+text_or_null(const char *string, bool *isnull)
+{
+	*isnull = string == NULL;
+	return string ? CStringGetTextDatum(string) : (Datum) 0;
+}
+
+static void
+append_attempt(AppendTarget *target, const Delivery *delivery)
+{
+	const AttemptResult *result = &delivery->result;
+	Datum		values[COLUMN_COUNT];
+	bool		nulls[COLUMN_COUNT] = {false};
+	int			attempt = result->sent ? delivery->attempts + 1 : delivery->attempts;
+
+	values[COLUMN_MESSAGE_ID] = UUIDPGetDatum(&delivery->message->id);
+	values[COLUMN_STARTED_AT] = TimestampTzGetDatum(result->started_at);
+	values[COLUMN_ENDPOINT_ID] = Int32GetDatum(delivery->endpoint->id);
+	values[COLUMN_DURATION_MS] = Float4GetDatum(result->duration_ms);
+	nulls[COLUMN_DURATION_MS] = !result->sent;
+	values[COLUMN_ATTEMPT] = Int16GetDatum((int16) Min(attempt, PG_INT16_MAX));
+	values[COLUMN_STATUS_CODE] = Int16GetDatum((int16) result->status_code);
+	nulls[COLUMN_STATUS_CODE] = result->status_code == 0;
+	values[COLUMN_OUTCOME] = CStringGetTextDatum(outcome_names[result->outcome]);
+	values[COLUMN_ERROR_CODE] = text_or_null(result->error_code, &nulls[COLUMN_ERROR_CODE]);
+	values[COLUMN_ERROR] = text_or_null(result->error, &nulls[COLUMN_ERROR]);
+	values[COLUMN_RESPONSE] = text_or_null(result->response, &nulls[COLUMN_RESPONSE]);
+	values[COLUMN_REQUEST_ID] = (Datum) 0;
+	nulls[COLUMN_REQUEST_ID] = true;
+	postrider_append_row(target, values, nulls);
+}
+
+static void
+bury(const Delivery *delivery)
+{
+	const AttemptResult *result = &delivery->result;
+	Datum		values[7];
+	char		nulls[] = "       ";
+	bool		isnull;
+
+	values[0] = UUIDPGetDatum(&delivery->message->id);
+	values[1] = Int32GetDatum(delivery->endpoint->id);
+	values[2] = CStringGetTextDatum(result->outcome == OUTCOME_EXPIRED ?
+									"expired" : "dead");
+	values[3] = Int32GetDatum(delivery->attempts + (result->sent ? 1 : 0));
+	values[4] = Int32GetDatum(result->status_code);
+	if (result->status_code == 0)
+		nulls[4] = 'n';
+	values[5] = text_or_null(result->error_code, &isnull);
+	if (isnull)
+		nulls[5] = 'n';
+	values[6] = text_or_null(result->error, &isnull);
+	if (isnull)
+		nulls[6] = 'n';
+	postrider_sql_run(&write_dead_letter, values, nulls, 0);
+}
+
+static void
+settle_attempt(const Delivery *delivery, PendingRows *finished,
+			   PendingRows *waiting, SettleTotals *totals)
+{
+	const AttemptResult *result = &delivery->result;
+
+	switch (result->outcome)
+	{
+		case OUTCOME_DELIVERED:
+			totals->delivered++;
+			break;
+		case OUTCOME_RETRY:
+			totals->retried++;
+			totals->next_due = Min(totals->next_due, result->retry_at);
+			add_row(waiting, delivery, result->retry_at, delivery->attempts + 1,
+					PENDING_RETRY);
+			return;
+		case OUTCOME_DEAD:
+		case OUTCOME_EXPIRED:
+			totals->dead++;
+			bury(delivery);
+			break;
+		case OUTCOME_CANCELLED:
+			break;
+	}
+	if (delivery->has_pending_row)
+		add_row(finished, delivery, 0, 0, PENDING_RETRY);
+	if (result->disable_endpoint)
+	{
+		Datum		values[] = {
+			Int32GetDatum(delivery->endpoint->id),
+			CStringGetTextDatum("the receiver answered with status 410")
+		};
+
+		postrider_sql_run(&disable_endpoint, values, NULL, 0);
+	}
+}
+
+void
+postrider_settle_write(dlist_head *deliveries, SettleTotals *totals)
+{
+	AppendTarget *target = NULL;
+	PendingRows finished;
+	PendingRows waiting;
+	dlist_iter	iter;
+	int			count = 0;
+
+	memset(totals, 0, sizeof(*totals));
+	totals->next_due = DT_NOEND;
+	dlist_foreach(iter, deliveries)
+		count++;
+	init_rows(&finished, count);
+	init_rows(&waiting, count);
+
+	dlist_foreach(iter, deliveries)
+	{
+		Delivery   *delivery = dlist_container(Delivery, node, iter.cur);
+
+		if (delivery->settle == SETTLE_PARK)
+		{
+			add_row(&waiting, delivery, delivery->park_until,
+					delivery->attempts, delivery->park_reason);
+			totals->next_due = Min(totals->next_due, delivery->park_until);
+			continue;
+		}
+		if (target == NULL)
+			target = postrider_append_begin("attempt");
+		append_attempt(target, delivery);
+		settle_attempt(delivery, &finished, &waiting, totals);
+	}
+	if (target)
+		postrider_append_end(target);
+	run_on_rows(&delete_pending, &finished);
+	run_on_rows(&write_pending, &waiting);
+}
+
+void
+postrider_settle_done(dlist_head *deliveries)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, deliveries)
+	{
+		Delivery   *delivery = dlist_container(Delivery, node, iter.cur);
+
+		if (delivery->chunk)
+			postrider_progress_settled(delivery->chunk);
+		postrider_delivery_free(delivery);
+	}
+}
+
+/* Is this one of the deliveries that the lease functions are about? */
+static bool
+needs_lease(const Delivery *delivery)
+{
+	return delivery->chunk != NULL && !delivery->has_pending_row;
+}
+
+int
+postrider_lease_write(TimestampTz before)
+{
+	PendingRows leased;
+	dlist_iter	iter;
+	int			count = 0;
+
+	dlist_foreach(iter, postrider_deliveries())
+	{
+		Delivery   *delivery = dlist_container(Delivery, memory_node, iter.cur);
+
+		if (delivery->loaded_at >= before)
+			break;
+		count += needs_lease(delivery);
+	}
+	if (count == 0)
+		return 0;
+	init_rows(&leased, count);
+	dlist_foreach(iter, postrider_deliveries())
+	{
+		Delivery   *delivery = dlist_container(Delivery, memory_node, iter.cur);
+
+		if (delivery->loaded_at >= before)
+			break;
+		if (needs_lease(delivery))
+			add_row(&leased, delivery, DT_NOEND, delivery->attempts,
+					PENDING_IN_FLIGHT);
+	}
+	run_on_rows(&write_pending, &leased);
+	return count;
+}
+
+void
+postrider_lease_done(TimestampTz before)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, postrider_deliveries())
+	{
+		Delivery   *delivery = dlist_container(Delivery, memory_node, iter.cur);
+
+		if (delivery->loaded_at >= before)
+			break;
+		if (!needs_lease(delivery))
+			continue;
+		delivery->has_pending_row = true;
+		postrider_progress_settled(delivery->chunk);
+		delivery->chunk = NULL;
+	}
+}

@@ -1,0 +1,41 @@
+/*-------------------------------------------------------------------------
+ *
+ * settle.h
+ *	  Writing down what came of deliveries.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef POSTRIDER_SETTLE_H
+#define POSTRIDER_SETTLE_H
+
+#include "postgres.h"
+
+#include "model.h"
+
+/* What a batch of settled deliveries amounted to. */
+typedef struct SettleTotals
+{
+	uint64		delivered;
+	uint64		retried;
+	uint64		dead;			/* expired ones too */
+	TimestampTz next_due;		/* earliest due_at that was written */
+} SettleTotals;
+
+/*
+ * Records the outcome of deliveries linked by node, in the current
+ * transaction.  Nothing in memory changes.
+ */
+extern void postrider_settle_write(dlist_head *deliveries, SettleTotals *totals);
+
+/* The transaction is committed: lets go of the deliveries. */
+extern void postrider_settle_done(dlist_head *deliveries);
+
+/*
+ * Writes a pending row, as a lease, for deliveries that came from the log
+ * before "before" and are still in memory, so that the cursor can move on.
+ * Returns the number of them.  postrider_lease_done() follows the commit.
+ */
+extern int	postrider_lease_write(TimestampTz before);
+extern void postrider_lease_done(TimestampTz before);
+
+#endif							/* POSTRIDER_SETTLE_H */

@@ -1,0 +1,204 @@
+/*-------------------------------------------------------------------------
+ *
+ * sql.c
+ *	  The one way to run SQL.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "util/sql.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+void
+postrider_sql_begin(const char *activity)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	pgstat_report_activity(STATE_RUNNING, activity);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+void
+postrider_sql_commit(void)
+{
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+Oid
+postrider_owner(void)
+{
+	Oid			schema = get_namespace_oid("postrider", true);
+	Oid			table;
+	Oid			owner = InvalidOid;
+	HeapTuple	tuple;
+
+	if (!OidIsValid(schema))
+		return InvalidOid;
+	table = get_relname_relid("message", schema);
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	if (HeapTupleIsValid(tuple))
+	{
+		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+		ReleaseSysCache(tuple);
+	}
+	return owner;
+}
+
+void
+postrider_sql_pin_search_path(void)
+{
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+}
+
+void
+postrider_sql_enter(SqlScope *scope)
+{
+	Oid			owner = postrider_owner();
+
+	if (!OidIsValid(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table \"postrider.message\" does not exist"),
+				 errhint("Run CREATE EXTENSION postrider.")));
+	GetUserIdAndSecContext(&scope->user, &scope->security_context);
+	SetUserIdAndSecContext(owner, scope->security_context |
+						   SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+	scope->guc_level = NewGUCNestLevel();
+	postrider_sql_pin_search_path();
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+}
+
+/* After an error the abort of the (sub)transaction restores both. */
+void
+postrider_sql_leave(const SqlScope *scope)
+{
+	SPI_finish();
+	AtEOXact_GUC(false, scope->guc_level);
+	SetUserIdAndSecContext(scope->user, scope->security_context);
+}
+
+uint64
+postrider_sql_run(SqlStatement *statement, const Datum *values,
+				  const char *nulls, long limit)
+{
+	int			result;
+
+	if (statement->plan == NULL)
+	{
+		SPIPlanPtr	plan = SPI_prepare(statement->text,
+									   statement->argument_count,
+									   statement->argument_types);
+
+		if (plan == NULL)
+			elog(ERROR, "SPI_prepare failed for \"%s\": %s", statement->text,
+				 SPI_result_code_string(SPI_result));
+		SPI_keepplan(plan);
+		statement->plan = plan;
+	}
+	result = SPI_execute_plan(statement->plan, (Datum *) values, nulls, false,
+							  limit);
+	if (result < 0)
+		elog(ERROR, "SPI_execute_plan failed for \"%s\": %s", statement->text,
+			 SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+Datum
+postrider_sql_datum(uint64 row, int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+						 column + 1, isnull);
+}
+
+char *
+postrider_sql_text(uint64 row, int column, MemoryContext context)
+{
+	bool		isnull;
+	Datum		value = postrider_sql_datum(row, column, &isnull);
+	MemoryContext old;
+	char	   *result;
+
+	if (isnull)
+		return NULL;
+	old = MemoryContextSwitchTo(context);
+	result = TextDatumGetCString(value);
+	MemoryContextSwitchTo(old);
+	return result;
+}
+
+int32
+postrider_sql_int32(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = postrider_sql_datum(row, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt32(value);
+}
+
+int64
+postrider_sql_int64(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = postrider_sql_datum(row, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+bool
+postrider_sql_bool(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = postrider_sql_datum(row, column, &isnull);
+
+	return isnull ? false : DatumGetBool(value);
+}
+
+pg_uuid_t
+postrider_sql_uuid(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = postrider_sql_datum(row, column, &isnull);
+	pg_uuid_t	result = {0};
+
+	if (!isnull)
+		result = *DatumGetUUIDP(value);
+	return result;
+}
+
+Jsonb *
+postrider_sql_jsonb(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = postrider_sql_datum(row, column, &isnull);
+
+	return isnull ? NULL : DatumGetJsonbP(value);
+}
+
+int64
+postrider_interval_ms(const Interval *interval)
+{
+	return ((int64) interval->month * 30 + interval->day) * 86400000 +
+		interval->time / 1000;
+}

@@ -1,0 +1,109 @@
+/*-------------------------------------------------------------------------
+ *
+ * shmem.h
+ *	  Shared memory: the id clock, the state of the configuration, and one
+ *	  slot for each worker that should run.
+ *
+ * The slot table is the list of workers that are wanted.  Anybody may claim a
+ * free slot for a database (state SLOT_WANTED) and set the launcher's latch;
+ * only the launcher starts workers; a worker that has attached to its slot
+ * alone writes its counters.  Everything in a slot but the counters and
+ * everything marked so in PostriderShared is protected by the lock.  A latch
+ * in a slot is set only while the lock is held, so that its owner cannot
+ * be gone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef POSTRIDER_SHMEM_H
+#define POSTRIDER_SHMEM_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+
+#define POSTRIDER_ERROR_SIZE 256
+
+typedef enum SlotState
+{
+	SLOT_FREE,
+	SLOT_WANTED,				/* to be started at start_after */
+	SLOT_STARTING,				/* registered with the postmaster */
+	SLOT_RUNNING				/* attached */
+} SlotState;
+
+/* What a worker has done since it started; written by it alone. */
+typedef struct WorkerCounters
+{
+	pg_atomic_uint64 messages_read;
+	pg_atomic_uint64 delivered;
+	pg_atomic_uint64 retried;
+	pg_atomic_uint64 dead;
+	pg_atomic_uint32 queued;	/* deliveries in memory, not in flight */
+	pg_atomic_uint32 in_flight;
+} WorkerCounters;
+
+typedef struct WorkerSlot
+{
+	SlotState	state;
+	uint32		generation;		/* goes up with every start */
+	Oid			database;
+	int			shard;
+	int			shards;
+	pid_t		pid;			/* 0 unless SLOT_RUNNING */
+	Latch	   *latch;			/* NULL unless SLOT_RUNNING */
+	bool		stop;			/* the worker was asked to go */
+	pid_t		held_by;		/* backend that needs the database for itself:
+								 * no start while it lives */
+	int			failures;		/* ends in error in a row */
+	TimestampTz start_after;	/* for SLOT_WANTED */
+	TimestampTz state_since;
+	char		last_error[POSTRIDER_ERROR_SIZE];	/* "" if none */
+	TimestampTz last_error_at;
+	WorkerCounters counters;
+} WorkerSlot;
+
+typedef struct PostriderShared
+{
+	LWLock	   *lock;
+
+	/* The newest tick given out; see util/id.h. */
+	pg_atomic_uint64 last_tick;
+
+	/*
+	 * The state of the configuration; see wake.c.  changing counts the
+	 * transactions that are committing a change right now.
+	 */
+	pg_atomic_uint64 config_generation;
+	pg_atomic_uint32 config_changing;
+
+	/* Goes up when somebody has made rows of pending due. */
+	pg_atomic_uint64 pending_generation;
+
+	/* Protected by the lock. */
+	pid_t		launcher_pid;
+	Latch	   *launcher_latch; /* NULL while there is no launcher */
+	int			slot_count;
+	WorkerSlot	slots[FLEXIBLE_ARRAY_MEMBER];
+} PostriderShared;
+
+extern void postrider_shmem_install(void);
+extern PostriderShared *postrider_shared(void);
+
+/*
+ * The slot of a database's shard, or NULL.  The caller holds the lock.
+ */
+extern WorkerSlot *postrider_slot_find(Oid database, int shard);
+
+/*
+ * Claims a slot for a database, unless it has one, and wakes the launcher.
+ * Takes the lock itself.  Returns false if all slots are in use.
+ */
+extern bool postrider_slot_want(Oid database);
+
+/* Wakes the launcher; takes the lock. */
+extern void postrider_launcher_wake(void);
+
+#endif							/* POSTRIDER_SHMEM_H */

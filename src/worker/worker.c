@@ -1,0 +1,622 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.c
+ *	  The worker of a database: reads new messages, has them delivered and
+ *	  settles them.
+ *
+ * It is the only one that knows both the outbox (SQL, no network) and the
+ * delivery engine (network, no SQL), and it never holds a transaction while it
+ * waits: each step below that needs SQL runs one short transaction of its own.
+ * Deliveries go from step to step:
+ *
+ *	  read / load pending -> inbox -> lanes and requests -> finished -> settled
+ *
+ * There is one wait point: latch, postmaster death, and the engine's epoll
+ * descriptor.
+ *
+ * Errors end the process.  Nothing is lost by that: what was not settled is
+ * found again from the cursor, and the launcher starts the next worker, at
+ * growing intervals while it fails.  What was in flight is sent twice.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "delivery/engine.h"
+#include "guc.h"
+#include "libpq/pqsignal.h"
+#include "miscadmin.h"
+#include "outbox/config.h"
+#include "outbox/intake.h"
+#include "outbox/pending.h"
+#include "outbox/progress.h"
+#include "outbox/reader.h"
+#include "outbox/seed.h"
+#include "outbox/settle.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "util/sql.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "worker/shmem.h"
+#include "worker/slot.h"
+#include "worker/wake.h"
+
+/* Outcomes are settled when there are so many, or the oldest is so old. */
+#define SETTLE_COUNT		1000
+#define SETTLE_DELAY_MS		10
+
+/* How often the cursor is written, and how old a delivery gets a lease. */
+#define CHECKPOINT_MS		1000
+#define LEASE_AGE_MS		3000
+
+/* Idle look at shared memory; no query. */
+#define LOOK_MS				1000
+
+#define MAINTENANCE_MS		(60 * 60 * 1000)
+#define MAINTENANCE_RETRY_MS (60 * 1000)
+
+/* While a lane has no room, and while endpoints could not take what is due. */
+#define BUSY_MS				5
+#define SKIPPED_MS			20
+
+/* An endpoint is given due deliveries when it has room for so many. */
+#define PENDING_MIN_ROOM	64
+#define PENDING_MAX_ROOM	256
+
+PGDLLEXPORT void postrider_worker_main(Datum main_arg);
+
+static volatile sig_atomic_t shutdown_requested = false;
+static volatile sig_atomic_t in_transaction = false;
+static bool relations_changed = false;
+
+static MemoryContext cycle_context;
+static WorkerCounters *counters;
+static dlist_head inbox = DLIST_STATIC_INIT(inbox);
+
+static bool read_wanted = true;
+static uint64 config_loaded = 0;
+static uint64 pending_seen = 0;
+static TimestampTz pending_check_at = DT_NOBEGIN;
+static TimestampTz oldest_finished_at = 0;
+static TimestampTz checkpoint_at = 0;
+static TimestampTz maintenance_at = DT_NOBEGIN;
+static TimestampTz look_at = 0;
+
+/*
+ * SIGTERM.  A statement that waits or computes is cancelled; apart from that
+ * the loop sees the flag.
+ */
+static void
+handle_sigterm(SIGNAL_ARGS)
+{
+	int			save_errno = errno;
+
+	shutdown_requested = true;
+	if (in_transaction)
+	{
+		InterruptPending = true;
+		QueryCancelPending = true;
+	}
+	SetLatch(MyLatch);
+	errno = save_errno;
+}
+
+static void
+relation_changed(Datum arg, Oid relation)
+{
+	relations_changed = true;
+}
+
+/* Leaves for good if the database has no extension (any more). */
+static void
+exit_if_absent(void)
+{
+	relations_changed = false;
+	if (OidIsValid(get_extension_oid("postrider", true)) &&
+		OidIsValid(postrider_owner()))
+		return;
+	postrider_slot_set_absent();
+	proc_exit(0);
+}
+
+static void
+begin(const char *activity)
+{
+	in_transaction = true;
+	postrider_sql_begin(activity);
+	MemoryContextSwitchTo(cycle_context);
+	if (relations_changed)
+		exit_if_absent();
+}
+
+static void
+commit(void)
+{
+	postrider_sql_commit();
+	in_transaction = false;
+	MemoryContextSwitchTo(cycle_context);
+	MemoryContextReset(cycle_context);
+}
+
+static void
+endpoint_changed(Endpoint *endpoint, bool is_new)
+{
+	if (is_new)
+		endpoint->lane = postrider_lane_create(endpoint);
+	else
+		postrider_engine_endpoint_changed(endpoint);
+}
+
+/*
+ * Loads the configuration if it may have changed; in a transaction.  wake.c
+ * explains why this must come after the snapshot of a window.
+ */
+static void
+refresh_config(void)
+{
+	bool		changing;
+	uint64		generation = postrider_config_generation(&changing);
+
+	if (generation == config_loaded && !changing)
+		return;
+	postrider_config_load(endpoint_changed);
+	postrider_pending_release();
+	postrider_pending_cancel_orphans();
+	config_loaded = changing ? 0 : generation;
+	pending_check_at = DT_NOBEGIN;
+}
+
+static void
+refresh_config_if_told(void)
+{
+	bool		changing;
+
+	if (postrider_config_generation(&changing) == config_loaded)
+		return;
+	begin("loading the configuration");
+	refresh_config();
+	commit();
+}
+
+/* Frees endpoints that were deleted, when nothing in memory points to one. */
+static void
+forget_deleted_endpoints(void)
+{
+	Endpoint  **endpoints;
+	int			count;
+
+	if (!dlist_is_empty(postrider_deliveries()))
+		return;
+	count = postrider_config_endpoints(&endpoints);
+	for (int i = 0; i < count; i++)
+	{
+		if (!endpoints[i]->deleted || !postrider_engine_endpoint_idle(endpoints[i]))
+			continue;
+		postrider_engine_forget(endpoints[i]);
+		postrider_config_forget(endpoints[i]);
+	}
+	pfree(endpoints);
+}
+
+/*
+ * Moves deliveries from the inbox to their lanes, in order.  Stops where a lane
+ * has no room just now.
+ */
+static void
+place_inbox(TimestampTz now)
+{
+	while (!dlist_is_empty(&inbox))
+	{
+		Delivery   *delivery = dlist_head_element(Delivery, node, &inbox);
+		Endpoint   *endpoint = delivery->endpoint;
+		LaneAnswer	answer = LANE_TAKES;
+
+		if (delivery->settle == SETTLE_ATTEMPT && endpoint->enabled &&
+			!endpoint->deleted && !delivery->has_pending_row)
+			answer = postrider_lane_offer(endpoint->lane, now);
+		if (answer == LANE_BUSY)
+			return;
+
+		dlist_delete(&delivery->node);
+		if (delivery->settle == SETTLE_PARK)
+			postrider_engine_park(delivery, delivery->park_reason, delivery->park_until);
+		else if (answer == LANE_OVERFLOWS)
+			postrider_engine_park(delivery, PENDING_OVERFLOW, now);
+		else
+		{
+			postrider_engine_submit(delivery, now);
+			if (!endpoint->enabled || endpoint->deleted)
+				postrider_engine_endpoint_changed(endpoint);
+		}
+	}
+}
+
+/* Reads a chunk of new messages into the inbox. */
+static void
+read_log(void)
+{
+	int			messages;
+
+	begin("reading messages");
+	if (!postrider_reader_in_window())
+	{
+		read_wanted = false;
+		postrider_reader_open_window();
+	}
+	refresh_config();
+	messages = postrider_reader_read(&inbox);
+	commit();
+	postrider_reader_committed();
+	pg_atomic_fetch_add_u64(&counters->messages_read, messages);
+}
+
+/* Endpoints that can take due deliveries; *skipped if some cannot now. */
+static int
+find_room(PendingRoom **rooms, bool *skipped)
+{
+	Endpoint  **endpoints;
+	int			count = postrider_config_endpoints(&endpoints);
+	int			found = 0;
+
+	*rooms = palloc(sizeof(PendingRoom) * (count + 1));
+	*skipped = false;
+	for (int i = 0; i < count; i++)
+	{
+		int			room;
+
+		if (!endpoints[i]->enabled || endpoints[i]->deleted)
+			continue;
+		room = postrider_lane_room(endpoints[i]->lane);
+		if (room < PENDING_MIN_ROOM && endpoints[i]->lane->queued > 0)
+		{
+			*skipped = true;
+			continue;
+		}
+		(*rooms)[found].endpoint = endpoints[i];
+		(*rooms)[found++].room = Min(room, PENDING_MAX_ROOM);
+	}
+	return found;
+}
+
+/* Loads what is due from the table pending. */
+static void
+load_pending(TimestampTz now)
+{
+	PendingRoom *rooms;
+	bool		skipped;
+	bool		more = false;
+	int			count;
+	TimestampTz next_due = DT_NOEND;
+
+	begin("reading pending deliveries");
+	count = find_room(&rooms, &skipped);
+	if (count > 0)
+		next_due = postrider_pending_load(rooms, count, &inbox);
+	for (int i = 0; i < count; i++)
+	{
+		if (rooms[i].loaded == rooms[i].room)
+			more = true;
+		else if (rooms[i].endpoint->lane->overflowing &&
+				 rooms[i].endpoint->lane->blocked_until <= now)
+			rooms[i].endpoint->lane->overflowing = false;
+	}
+	commit();
+
+	pending_check_at = more ? DT_NOBEGIN : next_due;
+	if (skipped)
+		pending_check_at = Min(pending_check_at,
+							   TimestampTzPlusMilliseconds(now, SKIPPED_MS));
+}
+
+/* Writes down what has ended. */
+static void
+settle(void)
+{
+	dlist_head *finished = postrider_engine_finished();
+	SettleTotals totals;
+
+	begin("settling deliveries");
+	postrider_settle_write(finished, &totals);
+	commit();
+	postrider_settle_done(finished);
+	postrider_engine_finished_clear();
+	oldest_finished_at = 0;
+	pending_check_at = Min(pending_check_at, totals.next_due);
+	pg_atomic_fetch_add_u64(&counters->delivered, totals.delivered);
+	pg_atomic_fetch_add_u64(&counters->retried, totals.retried);
+	pg_atomic_fetch_add_u64(&counters->dead, totals.dead);
+}
+
+/* Writes leases for what takes long, and the cursor. */
+static void
+checkpoint(TimestampTz now)
+{
+	TimestampTz before = TimestampTzPlusMilliseconds(now, -LEASE_AGE_MS);
+	bool		leases = !dlist_is_empty(postrider_deliveries());
+
+	checkpoint_at = TimestampTzPlusMilliseconds(now, CHECKPOINT_MS);
+	if (leases)
+	{
+		begin("writing leases");
+		leases = postrider_lease_write(before) > 0;
+		commit();
+		if (leases)
+			postrider_lease_done(before);
+	}
+	if (postrider_progress_advance())
+	{
+		begin("writing the cursor");
+		postrider_progress_save(0);
+		commit();
+		postrider_progress_saved();
+	}
+	forget_deleted_endpoints();
+	pgstat_report_stat(true);
+}
+
+/*
+ * Makes and drops partitions, one at a time, each in a transaction with a
+ * short lock time-out; what could not be done now is tried again soon.
+ */
+static void
+maintain(TimestampTz now)
+{
+	static SqlStatement maintain_partitions = {
+		.text = "select postrider.maintain_partitions(make_interval(mins => $1))",
+		.argument_count = 1,
+		.argument_types = {INT4OID}
+	};
+	bool		done = false;
+
+	maintenance_at = TimestampTzPlusMilliseconds(now, MAINTENANCE_MS);
+	PG_TRY();
+	{
+		Datum		values[] = {Int32GetDatum(postrider_retention_minutes)};
+
+		begin("maintaining partitions");
+		postrider_sql_run(&maintain_partitions, values, NULL, 1);
+		done = postrider_sql_text(0, 0, CurrentMemoryContext) == NULL;
+		commit();
+	}
+	PG_CATCH();
+	{
+		if (shutdown_requested)
+			PG_RE_THROW();
+		EmitErrorReport();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		in_transaction = false;
+		MemoryContextSwitchTo(cycle_context);
+		maintenance_at = TimestampTzPlusMilliseconds(now, MAINTENANCE_RETRY_MS);
+		done = true;
+	}
+	PG_END_TRY();
+	if (!done)
+		maintenance_at = now;
+}
+
+static bool
+settle_is_due(TimestampTz now)
+{
+	int			count = postrider_engine_finished_count();
+
+	if (count == 0)
+		return false;
+	if (oldest_finished_at == 0)
+		oldest_finished_at = now;
+	return count >= SETTLE_COUNT ||
+		TimestampDifferenceExceeds(oldest_finished_at, now, SETTLE_DELAY_MS) ||
+		(postrider_engine_in_flight() == 0 && postrider_engine_queued() == 0);
+}
+
+/* One round of everything that is due. */
+static void
+work(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	refresh_config_if_told();
+	if (dlist_is_empty(&inbox) && (read_wanted || postrider_reader_in_window()) &&
+		postrider_engine_finished_count() < SETTLE_COUNT)
+		read_log();
+	if (pg_atomic_read_u64(&postrider_shared()->pending_generation) != pending_seen)
+	{
+		pending_seen = pg_atomic_read_u64(&postrider_shared()->pending_generation);
+		pending_check_at = DT_NOBEGIN;
+	}
+	if (dlist_is_empty(&inbox) && pending_check_at <= now)
+		load_pending(now);
+
+	now = GetCurrentTimestamp();
+	place_inbox(now);
+	postrider_engine_run(now);
+	if (settle_is_due(now))
+		settle();
+	if (checkpoint_at <= now)
+		checkpoint(now);
+	if (maintenance_at <= now)
+		maintain(now);
+	if (look_at <= now)
+	{
+		look_at = TimestampTzPlusMilliseconds(now, LOOK_MS);
+		read_wanted = read_wanted || postrider_reader_may_have_missed();
+	}
+	pg_atomic_write_u32(&counters->queued, postrider_engine_queued());
+	pg_atomic_write_u32(&counters->in_flight, postrider_engine_in_flight());
+}
+
+/* How long to wait for something to happen, in milliseconds. */
+static long
+wait_ms(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz deadline = Min(look_at, Min(maintenance_at, pending_check_at));
+	long		engine_ms = postrider_engine_timeout_ms(now);
+	long		result;
+
+	if (dlist_is_empty(&inbox) && (read_wanted || postrider_reader_in_window()))
+		return 0;
+	result = deadline <= now ? 0 : TimestampDifferenceMilliseconds(now, deadline);
+	if (engine_ms >= 0)
+		result = Min(result, engine_ms);
+	if (postrider_engine_finished_count() > 0)
+		result = Min(result, SETTLE_DELAY_MS);
+	if (!dlist_is_empty(&inbox))
+		result = Min(result, BUSY_MS);
+	return result;
+}
+
+static void
+set_option(const char *name, const char *value)
+{
+	SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+/* Connects, and takes up where the last worker stopped. */
+static void
+start(WorkerSlot *slot)
+{
+	CacheRegisterRelcacheCallback(relation_changed, 0);
+	cycle_context = AllocSetContextCreate(TopMemoryContext, "postrider cycle",
+										  ALLOCSET_DEFAULT_SIZES);
+	set_option("search_path", "pg_catalog, pg_temp");
+	set_option("synchronous_commit", "off");
+
+	/* All our statements are look-ups; they must not depend on statistics. */
+	set_option("enable_seqscan", "off");
+	set_option("enable_sort", "off");
+	set_option("enable_hashjoin", "off");
+	set_option("enable_mergejoin", "off");
+	set_option("plan_cache_mode", "force_generic_plan");
+	set_option("jit", "off");
+
+	begin("starting");
+	exit_if_absent();
+	SetUserIdAndSecContext(postrider_owner(), 0);
+	postrider_seed_clock();
+	postrider_progress_load(slot->shard);
+	postrider_pending_recover();
+	refresh_config();
+	commit();
+
+	postrider_reader_start();
+	counters = postrider_slot_counters();
+	postrider_slot_report_healthy();
+}
+
+/* Settles what has ended; what is in flight will be sent again. */
+static void
+finish_up(void)
+{
+	if (postrider_engine_finished_count() > 0)
+		settle();
+	checkpoint(GetCurrentTimestamp());
+}
+
+static void
+run(int epoll_descriptor)
+{
+	WaitEventSet *events;
+	WaitEvent	event;
+
+#if PG_VERSION_NUM >= 170000
+	events = CreateWaitEventSet(NULL, 3);
+#else
+	events = CreateWaitEventSet(TopMemoryContext, 3);
+#endif
+	AddWaitEventToSet(events, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	AddWaitEventToSet(events, WL_SOCKET_READABLE, epoll_descriptor, NULL, NULL);
+
+	while (!shutdown_requested)
+	{
+		if (WaitEventSetWait(events, wait_ms(), &event, 1, PG_WAIT_EXTENSION) == 1 &&
+			event.events == WL_LATCH_SET)
+		{
+			ResetLatch(MyLatch);
+			read_wanted = true;
+		}
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+			config_loaded = 0;
+			maintenance_at = DT_NOBEGIN;
+		}
+		if (!shutdown_requested)
+			work();
+	}
+	finish_up();
+}
+
+/* An error has ended a transaction: say so, and leave. */
+static void
+leave_after_error(void)
+{
+	ErrorData  *error;
+
+	HOLD_INTERRUPTS();
+	sigprocmask(SIG_SETMASK, &UnBlockSig, NULL);
+	QueryCancelPending = false;
+	MemoryContextSwitchTo(TopMemoryContext);
+	error = CopyErrorData();
+	if (!shutdown_requested)
+		EmitErrorReport();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	RESUME_INTERRUPTS();
+
+	if (shutdown_requested)
+	{
+		postrider_slot_set_clean();
+		proc_exit(0);
+	}
+	postrider_slot_report_error(error->message);
+
+	/* The reason may be that the extension was dropped a moment ago. */
+	StartTransactionCommand();
+	exit_if_absent();
+	CommitTransactionCommand();
+	proc_exit(1);
+}
+
+void
+postrider_worker_main(Datum main_arg)
+{
+	WorkerSlot *slot;
+	sigjmp_buf	handler;
+	int			epoll_descriptor;
+
+	pqsignal(SIGTERM, handle_sigterm);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	slot = postrider_slot_attach(DatumGetInt32(main_arg));
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(slot->database, InvalidOid, 0);
+
+	if (sigsetjmp(handler, 1) != 0)
+	{
+		error_context_stack = NULL;
+		leave_after_error();
+	}
+	PG_exception_stack = &handler;
+
+	postrider_intake_account = postrider_memory_account;
+	epoll_descriptor = postrider_engine_start();
+	start(slot);
+	ereport(LOG,
+			(errmsg("%s started",
+					MyBgworkerEntry->bgw_name)));
+	run(epoll_descriptor);
+	postrider_slot_set_clean();
+	proc_exit(0);
+}
