@@ -18,7 +18,8 @@
 /*
  * Appends the body to "body".  The timestamp is the time in the id, in UTC with
  * milliseconds (2026-11-23T04:40:09.123Z); data is the payload exactly as
- * jsonb prints it.  The result is the same at every attempt.
+ * jsonb prints it, in UTF-8.  The result is the same at every attempt.  Needs
+ * a transaction if the database has another encoding.
  */
 extern void postrider_envelope_build(StringInfo body, const char *topic,
 									 const pg_uuid_t *id, Jsonb *payload);

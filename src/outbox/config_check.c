@@ -221,7 +221,7 @@ check_identity(const Row *row)
 static void
 check_request(Row *row)
 {
-	ErrorContextCallback callback = {
+	ErrorContextCallback context = {
 		.previous = error_context_stack,
 		.callback = endpoint_context,
 		.arg = row
@@ -230,12 +230,12 @@ check_request(Row *row)
 	char	   *method = get_new_text(row, "method");
 	Datum		headers;
 
-	error_context_stack = &callback;
+	error_context_stack = &context;
 	if (url != NULL)
 		postrider_guard_require_url(url);
 	if (get_new(row, "headers", JSONBOID, &headers))
 		postrider_headers_require(DatumGetJsonbP(headers));
-	error_context_stack = callback.previous;
+	error_context_stack = context.previous;
 
 	if (method != NULL && strcmp(method, "POST") != 0 &&
 		strcmp(method, "PUT") != 0 && strcmp(method, "PATCH") != 0)
@@ -409,17 +409,17 @@ postrider_check_endpoint(PG_FUNCTION_ARGS)
 static void
 check_pattern(Row *row)
 {
-	ErrorContextCallback callback = {
+	ErrorContextCallback context = {
 		.previous = error_context_stack,
 		.callback = endpoint_context,
 		.arg = row
 	};
 	char	   *pattern = get_new_text(row, "topic");
 
-	error_context_stack = &callback;
+	error_context_stack = &context;
 	if (pattern != NULL)
 		postrider_topic_pattern_require(pattern, strlen(pattern));
-	error_context_stack = callback.previous;
+	error_context_stack = context.previous;
 }
 
 static void

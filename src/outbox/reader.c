@@ -97,8 +97,9 @@ static SqlStatement count_stragglers = {
 
 static SqlStatement first_straggler = {
 	.text =
-	"select min(m.id) from postrider.message m where" IS_STRAGGLER
-	" and m.id > $1 and $3 is not null and $4 is not null and $8 is not null",
+	"with s as materialized (select m.id from postrider.message m where" IS_STRAGGLER
+	" and m.id > $1 and $3 is not null and $4 is not null and $8 is not null)"
+	" select id from s order by id limit 1",
 	.argument_count = WINDOW_ARGUMENTS,
 	.argument_types = WINDOW_TYPES
 };
@@ -141,10 +142,6 @@ static SqlStatement find_settled = {
 	.argument_count = 1,
 	.argument_types = {UUIDARRAYOID}
 };
-
-#ifndef TEXTARRAYOID
-#define TEXTARRAYOID 1009
-#endif
 
 typedef enum Stragglers
 {

@@ -131,14 +131,14 @@ store_random(const char *name)
 Datum
 postrider_set_secret(PG_FUNCTION_ARGS)
 {
-	ErrorContextCallback callback = {
+	ErrorContextCallback context = {
 		.previous = error_context_stack,
 		.callback = hide_statement
 	};
 	text	   *result = NULL;
 	char	   *name;
 
-	error_context_stack = &callback;
+	error_context_stack = &context;
 	PreventCommandIfReadOnly("set_secret()");
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -158,7 +158,7 @@ postrider_set_secret(PG_FUNCTION_ARGS)
 		explicit_bzero(value, strlen(value));
 		pfree(value);
 	}
-	error_context_stack = callback.previous;
+	error_context_stack = context.previous;
 
 	if (result == NULL)
 		PG_RETURN_NULL();

@@ -254,11 +254,17 @@ static int
 parse_bits(const char *string, int max)
 {
 	Size		length = strlen(string);
+	int			bits = 0;
 
-	if (length < 1 || length > 3 || strspn(string, "0123456789") != length ||
-		atoi(string) > max)
+	if (length < 1 || length > 3)
 		return -1;
-	return atoi(string);
+	for (Size i = 0; i < length; i++)
+	{
+		if (string[i] < '0' || string[i] > '9')
+			return -1;
+		bits = bits * 10 + (string[i] - '0');
+	}
+	return bits <= max ? bits : -1;
 }
 
 /* True if no bit right of the prefix is set. */

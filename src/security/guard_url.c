@@ -147,7 +147,7 @@ static void
 require_authority(const char *authority, Size length)
 {
 	static const char name_bytes[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
+	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
 	Size		host_length;
 
 	if (memchr(authority, '@', length) != NULL)

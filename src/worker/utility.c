@@ -310,8 +310,8 @@ before_statement(Node *statement)
 	if (OidIsValid(database))
 	{
 		make_room(database);
-		if (IsA(statement, DropdbStmt))
-			dropped = database;
+		if (holding && IsA(statement, DropdbStmt))
+			dropped = database; /* the callback resets it */
 	}
 	else if (drops_extension(statement))
 		postrider_wake_at_commit();

@@ -167,11 +167,11 @@ test_signing_key(PG_FUNCTION_ARGS)
 {
 	char	   *reason = NULL;
 	Size		length;
-	unsigned char *key =
-		postrider_secret_signing_key(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-									 &length, &reason);
+	unsigned char *key;
 	bytea	   *result;
 
+	key = postrider_secret_signing_key(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+									   &length, &reason);
 	if (key == NULL)
 	{
 		elog(NOTICE, "%s", reason);
