@@ -1,5 +1,5 @@
-# postrider: see README.md.  "make demo" and "make test" do everything,
-# from installing packages to cleaning up.
+# postrider: see README.md.  "make demo" and "make test" do everything, from
+# installing packages on.
 
 EXTENSION = postrider
 EXTENSION_VERSION = 0.1.0
@@ -16,11 +16,38 @@ SHLIB_LINK = -lcurl -lcrypto
 EXTRA_CLEAN = sql/$(EXTENSION)--$(EXTENSION_VERSION).sql
 
 PG_CONFIG ?= pg_config
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+
+# A fresh machine has no PGXS yet; the targets below install it first.
+ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
+endif
 
 sql/$(EXTENSION)--$(EXTENSION_VERSION).sql: $(SQL_MODULES:%=sql/%.sql)
 	cat $^ > $@
 
 # PGXS does not track headers.
 $(OBJS): $(wildcard src/*.h src/*/*.h)
+
+SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: demo demo-stop test build-and-install
+
+build-and-install:
+	$(MAKE) -s all
+	$(MAKE) -s -C test/module all
+	$(SUDO) $(MAKE) -s install
+	$(SUDO) $(MAKE) -s -C test/module install
+
+test:
+	test/setup/install-packages test
+	$(MAKE) -s build-and-install
+	test/run $(SUITES)
+
+demo:
+	test/setup/install-packages build
+	$(MAKE) -s build-and-install
+	test/demo/run start
+
+demo-stop:
+	test/demo/run stop

@@ -1,0 +1,253 @@
+# PostriderTest: servers and receivers for the TAP tests.
+#
+#   my $node = PostriderTest::node('name');         # started, extension created
+#   my $receiver = PostriderTest::Receiver->start;  # a real HTTP server
+#   $receiver->url('/path')
+#   $receiver->requests                             # all requests so far
+#   PostriderTest::wait_until { ... } 'what', 30;
+package PostriderTest;
+use strict;
+use warnings;
+use Digest::SHA qw(hmac_sha256_base64);
+use MIME::Base64 qw(decode_base64);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+sub node
+{
+	my ($name, %options) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	$node->init(%{ $options{init} || {} });
+	$node->append_conf('postgresql.conf', <<CONF);
+shared_preload_libraries = 'postrider'
+postrider.allowed_networks = '127.0.0.0/8, ::1/128'
+max_prepared_transactions = 10
+max_worker_processes = 16
+CONF
+	$node->append_conf('postgresql.conf', $options{conf}) if $options{conf};
+	$node->start;
+	$node->safe_psql('postgres', 'create extension postrider')
+	  unless $options{no_extension};
+	return $node;
+}
+
+# Calls the block until it returns true; fails the test run if it never does.
+sub wait_until(&$;$)
+{
+	my ($block, $what, $timeout) = @_;
+	my $end = time + ($timeout || 60);
+	while (time < $end)
+	{
+		return 1 if $block->();
+		sleep 0.02;
+	}
+	die "timed out waiting until $what\n";
+}
+
+# Polls a query until it returns the value.
+sub wait_for
+{
+	my ($node, $query, $value, $timeout) = @_;
+	my $last = '';
+	my $ok = eval {
+		wait_until { $last = $node->safe_psql('postgres', $query); $last eq $value }
+		"$query returns $value", $timeout;
+	};
+	diag("wanted $value, last was $last: $query") unless $ok;
+	return $ok;
+}
+
+# Is the signature of a request right?
+sub verify
+{
+	my ($request, $secret) = @_;
+	my $key = decode_base64($secret =~ s/^whsec_//r);
+	my $head = $request->{headers};
+	my $wanted = hmac_sha256_base64(
+		"$head->{'webhook-id'}.$head->{'webhook-timestamp'}.$request->{body}", $key);
+	$wanted .= '=' while length($wanted) % 4;
+	return grep { $_ eq "v1,$wanted" } split / /, $head->{'webhook-signature'} // '';
+}
+
+package PostriderTest::Receiver;
+use strict;
+use warnings;
+use File::Temp qw(tempdir);
+use IO::Select;
+use IO::Socket::INET;
+use JSON::PP;
+use Test::More;
+use Time::HiRes qw(time sleep);
+
+# A scripted HTTP receiver in a process of its own.  The first words of a
+# path tell what it answers:
+#   /ok                 200
+#   /status/503         that status, always
+#   /first/503/2        that status for the first 2 requests of each webhook-id,
+#                       then 200
+#   /after/503/2/3      as /first/503/2, with Retry-After: 3
+#   /gone               410
+#   /hang               never answers
+#   /reset              closes the connection in the middle of the answer
+#   /slow/100           200 after so many milliseconds
+#   /endless            a body without end
+# Every request is written as a line of JSON to a log that requests() reads.
+sub start
+{
+	my ($class, %options) = @_;
+	my $self = bless { dir => tempdir(CLEANUP => 1), port => $options{port} || 0 }, $class;
+	$self->{log} = "$self->{dir}/requests";
+	open(my $touch, '>', $self->{log}) or die $!;
+	$self->up;
+	return $self;
+}
+
+sub up
+{
+	my ($self) = @_;
+	my $listen = IO::Socket::INET->new(
+		LocalAddr => '127.0.0.1', LocalPort => $self->{port},
+		Listen => 1024, ReuseAddr => 1) or die "cannot listen: $!";
+	$self->{port} = $listen->sockport;
+	my $pid = fork // die $!;
+	if (!$pid)
+	{
+		$SIG{TERM} = 'DEFAULT';
+		$SIG{PIPE} = 'IGNORE';
+		eval { serve($listen, $self->{log}); };
+		print STDERR $@ if $@;
+		require POSIX;
+		POSIX::_exit(0);
+	}
+	close $listen;
+	$self->{pid} = $pid;
+}
+
+sub down
+{
+	my ($self) = @_;
+	return unless $self->{pid};
+	kill 'TERM', $self->{pid};
+	waitpid $self->{pid}, 0;
+	delete $self->{pid};
+}
+
+sub DESTROY
+{
+	my ($self) = @_;
+	local $?;
+	$self->down;
+}
+
+sub url { my ($self, $path) = @_; return "http://127.0.0.1:$self->{port}$path"; }
+
+sub requests
+{
+	my ($self, $path) = @_;
+	open(my $in, '<', $self->{log}) or die $!;
+	my @requests = map { decode_json($_) } grep { /\n\z/ } <$in>;
+	return grep { !defined $path || $_->{path} eq $path } @requests;
+}
+
+sub count { my ($self, $path) = @_; return scalar(() = $self->requests($path)); }
+
+sub wait_for_count
+{
+	my ($self, $count, $path, $timeout) = @_;
+	return eval {
+		PostriderTest::wait_until(sub { $self->count($path) >= $count },
+			"$count requests arrive", $timeout);
+	};
+}
+
+sub serve
+{
+	my ($listen, $log_name) = @_;
+	my $select = IO::Select->new($listen);
+	my (%input, %tries, @later);
+	open(my $log, '>>', $log_name) or die $!;
+	$log->autoflush(1);
+
+	while (1)
+	{
+		my $wait = @later ? $later[0]{at} - time : undef;
+		my @ready = $select->can_read(defined $wait && $wait < 0 ? 0 : $wait);
+		while (@later && $later[0]{at} <= time)
+		{
+			my $answer = shift @later;
+			answer($answer->{socket}, 200, '');
+		}
+		for my $socket (@ready)
+		{
+			if ($socket == $listen)
+			{
+				my $new = $listen->accept or next;
+				$select->add($new);
+				$input{$new} = '';
+				next;
+			}
+			my $read = sysread($socket, $input{$socket}, 262144, length $input{$socket});
+			if (!$read)
+			{
+				$select->remove($socket);
+				delete $input{$socket};
+				close $socket;
+				next;
+			}
+			while ($input{$socket} =~ /\A(.*?)\r\n\r\n/s)
+			{
+				my $head = $1;
+				my ($line, @lines) = split /\r\n/, $head;
+				my %headers = map { /^([^:]+):\s*(.*)$/ ? (lc $1 => $2) : () } @lines;
+				my $size = $headers{'content-length'} || 0;
+				last if length($input{$socket}) < length($head) + 4 + $size;
+				my $body = substr($input{$socket}, length($head) + 4, $size);
+				substr($input{$socket}, 0, length($head) + 4 + $size) = '';
+				my ($method, $path) = split / /, $line;
+				print $log encode_json({ method => $method, path => $path,
+						headers => \%headers, body => $body, time => time }), "\n";
+				my (undef, $verb, @args) = split m{/}, $path;
+				my $tries = ++$tries{$path}{ $headers{'webhook-id'} // '' };
+				if ($verb eq 'status') { answer($socket, $args[0], 'as told'); }
+				elsif ($verb eq 'gone') { answer($socket, 410, ''); }
+				elsif ($verb eq 'first' && $tries <= $args[1]) { answer($socket, $args[0], 'not yet'); }
+				elsif ($verb eq 'after' && $tries <= $args[1])
+				{
+					answer($socket, $args[0], 'not yet', "Retry-After: $args[2]\r\n");
+				}
+				elsif ($verb eq 'hang') { }
+				elsif ($verb eq 'slow')
+				{
+					push @later, { at => time + $args[0] / 1000, socket => $socket };
+				}
+				elsif ($verb eq 'reset')
+				{
+					syswrite $socket, "HTTP/1.1 200 OK\r\nContent-Le";
+					$select->remove($socket);
+					delete $input{$socket};
+					close $socket;
+					last;
+				}
+				elsif ($verb eq 'endless')
+				{
+					my $chunk = 'x' x 65536;
+					syswrite $socket, "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n";
+					for (1 .. 100) { last unless syswrite $socket, $chunk; }
+				}
+				else { answer($socket, 200, ''); }
+			}
+		}
+	}
+}
+
+sub answer
+{
+	my ($socket, $status, $body, $extra) = @_;
+	$extra //= '';
+	syswrite $socket, "HTTP/1.1 $status Told\r\n${extra}Content-Length: "
+	  . length($body) . "\r\n\r\n$body";
+}
+
+1;
