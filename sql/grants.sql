@@ -14,7 +14,12 @@ grant execute on function
 	postrider.check_watchable(regclass),
 	postrider.check_columns(regclass, name[]),
 	postrider.capture(),
-	postrider.is_topic(text)
+	postrider.is_topic(text),
+	postrider.is_topic_pattern(text),
+	postrider.topic_matches(text, text),
+	postrider.next_id(),
+	postrider.id_time(uuid),
+	postrider.id_floor(timestamptz)
 to postrider_writer, postrider_admin;
 
 grant select on postrider.delivery, postrider.worker to postrider_reader, postrider_admin;

@@ -73,6 +73,9 @@ declare
 	dropped integer := 0;
 	trigger_name name;
 begin
+	if relation is null then
+		raise null_value_not_allowed using message = 'relation must not be null';
+	end if;
 	for trigger_name in
 		select t.tgname from pg_trigger t
 		where t.tgrelid = unwatch.relation and t.tgfoid = 'postrider.capture'::regproc
@@ -86,7 +89,7 @@ begin
 	if dropped = 0 then
 		raise undefined_object using
 			message = format('table "%s" is not watched', relation)
-				|| coalesce(format(' on topic "%s"', topic), ''),
+				|| coalesce(' on topic "' || topic || '"', ''),
 			hint = 'The triggers that call postrider.capture() show what is watched: \d ' || relation::text;
 	end if;
 	return dropped;
@@ -122,6 +125,7 @@ declare
 	keys text[];
 	row_level boolean;
 	shape text;
+	parsed refcursor;
 begin
 	perform postrider.check_watchable(relation);
 	perform postrider.check_columns(relation, columns);
@@ -129,8 +133,30 @@ begin
 	if coalesce(cardinality(operations), 0) = 0
 		or not operations <@ array['insert', 'update', 'delete'] then
 		raise invalid_parameter_value using
-			message = format('operations "%s" cannot be watched', operations),
+			message = format('operations "%s" cannot be watched', coalesce(operations::text, 'NULL')),
 			hint = 'Give an array of insert, update and delete.';
+	end if;
+
+	-- The condition must be one expression, or the text could end the CREATE
+	-- TRIGGER and go on with statements that nobody asked for.  A cursor takes
+	-- a single query and is refused before anything runs; the table that does
+	-- not exist stops the analysis before it comes to OLD and NEW, so the only
+	-- good outcome is undefined_table.
+	if condition is not null then
+		begin
+			open parsed for execute 'select (' || condition
+				|| E'\n) from postrider."no such table"';
+			raise syntax_error using message = 'it is not one expression';
+		exception
+			when undefined_table then
+				null;
+			when others then
+				raise exception using
+					errcode = sqlstate,
+					message = format('condition of the watch on table "%s" does not compile: %s',
+						relation, sqlerrm),
+					hint = 'Write one boolean SQL expression over OLD and NEW.';
+		end;
 	end if;
 
 	-- The key of a message is the primary key, unless the caller knows better.
@@ -147,7 +173,7 @@ begin
 		or exists (select from pg_class c where c.oid = relation and c.relkind = 'p')
 		or exists (select from pg_inherits h where relation in (h.inhparent, h.inhrelid));
 
-	foreach operation in array array(select distinct o from unnest(operations) o)
+	foreach operation in array array(select distinct o from unnest(operations) o order by o)
 	loop
 		full_topic := coalesce(topic,
 			(select c.relname from pg_class c where c.oid = relation) || '.' || operation);
@@ -175,7 +201,7 @@ begin
 		begin
 			execute format('create trigger %I after %s on %s %s %s execute function postrider.capture(%L, %L, %L)',
 				trigger_name, operation, relation, shape,
-				coalesce('when (' || condition || ')', ''),
+				coalesce('when (' || condition || E'\n)', ''),
 				full_topic, coalesce(columns::text[], '{}')::text, keys::text);
 		exception when others then
 			if condition is null then

@@ -38,9 +38,16 @@
 #include "guc.h"
 #include "libpq/pqsignal.h"
 #include "util/text.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #define EVENTS_PER_CALL 256
+
+/*
+ * Results are allocated here: they live until their delivery is settled, across
+ * the transactions and contexts of whoever calls us.
+ */
+static MemoryContext engine_context = NULL;
 
 static CURLM *multi = NULL;
 static int	epoll_descriptor = -1;
@@ -107,6 +114,8 @@ postrider_engine_start(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("could not start libcurl")));
+	engine_context = AllocSetContextCreate(TopMemoryContext, "postrider engine",
+										   ALLOCSET_DEFAULT_SIZES);
 	epoll_descriptor = epoll_create1(EPOLL_CLOEXEC);
 	if (epoll_descriptor < 0)
 		ereport(ERROR,
@@ -373,6 +382,7 @@ move_data(TimestampTz now)
 void
 postrider_engine_run(TimestampTz now)
 {
+	MemoryContext old = MemoryContextSwitchTo(engine_context);
 	sigset_t	old_mask;
 
 	sigprocmask(SIG_SETMASK, &BlockSig, &old_mask);
@@ -386,6 +396,7 @@ postrider_engine_run(TimestampTz now)
 		start_requests(now);
 	}
 	sigprocmask(SIG_SETMASK, &old_mask, NULL);
+	MemoryContextSwitchTo(old);
 }
 
 long
@@ -426,11 +437,13 @@ empty_lane(Lane *lane, TimestampTz now)
 void
 postrider_engine_endpoint_changed(Endpoint *endpoint)
 {
+	MemoryContext old = MemoryContextSwitchTo(engine_context);
 	TimestampTz now = GetCurrentTimestamp();
 
 	if (!endpoint->enabled || endpoint->deleted)
 		empty_lane(endpoint->lane, now);
 	update_lane(endpoint->lane, now);
+	MemoryContextSwitchTo(old);
 }
 
 bool
