@@ -29,9 +29,15 @@ sql/$(EXTENSION)--$(EXTENSION_VERSION).sql: $(SQL_MODULES:%=sql/%.sql)
 # PGXS does not track headers.
 $(OBJS): $(wildcard src/*.h src/*/*.h)
 
+# The version stands in four places; a build where they differ is wrong.
+check-version:
+	@for f in postrider.control META.json CHANGELOG.md; do \
+		grep -q '$(EXTENSION_VERSION)' $$f || { echo "$$f does not have version $(EXTENSION_VERSION)"; exit 1; }; done
+all: check-version
+
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo demo-stop test build-and-install
+.PHONY: check-version demo demo-stop test build-and-install
 
 build-and-install:
 	$(MAKE) -s all

@@ -99,7 +99,8 @@ void
 postrider_classify(const RequestEnd *end, AttemptResult *result)
 {
 	result->sent = true;
-	if (end->code == CURLE_OK || (end->response_cut && end->status > 0))
+	if (end->headers_complete &&
+		(end->code == CURLE_OK || (end->response_cut && end->status > 0)))
 	{
 		classify_status(end->status, result);
 		return;
@@ -113,6 +114,12 @@ postrider_classify(const RequestEnd *end, AttemptResult *result)
 	}
 	result->outcome = OUTCOME_RETRY;
 	result->status_code = (int) end->status;
+	if (end->code == CURLE_OK)
+	{
+		result->error_code = "reset";
+		result->error = pstrdup("the connection was closed in the middle of the response");
+		return;
+	}
 	result->error_code = end->response_cut ? "protocol" : transport_error_code(end->code);
 	result->error = postrider_text_clean(end->detail[0] ? end->detail :
 										 curl_easy_strerror(end->code), -1);

@@ -21,6 +21,7 @@ typedef struct RequestEnd
 	long		status;			/* 0: no status line arrived */
 	bool		address_refused;	/* the guard refused to dial */
 	bool		response_cut;	/* we stopped reading an endless response */
+	bool		headers_complete;	/* the response's headers came to their end */
 	const char *detail;			/* libcurl's words, or "" */
 } RequestEnd;
 

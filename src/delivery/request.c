@@ -55,13 +55,20 @@ receive_body(char *data, size_t size, size_t count, void *arg)
 	return bytes;
 }
 
-/* curl callback: bounds the size of the headers */
+/*
+ * curl callback: bounds the size of the headers, and notes the empty line at
+ * their end, because curl takes a connection that closes before for success
+ */
 static size_t
 receive_header(char *data, size_t size, size_t count, void *arg)
 {
 	Request    *request = arg;
 
 	request->header_bytes += size * count;
+	if (size * count <= 2)
+		request->headers_complete = true;
+	else if (size * count > 5 && memcmp(data, "HTTP/", 5) == 0)
+		request->headers_complete = false;	/* after an interim response */
 	if (request->header_bytes > RESPONSE_HEADER_MAX_BYTES)
 	{
 		request->response_cut = true;
@@ -299,6 +306,7 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 	request->delivery = delivery;
 	request->address_refused = false;
 	request->response_cut = false;
+	request->headers_complete = false;
 	request->header_bytes = 0;
 	request->body_bytes = 0;
 	request->excerpt_length = 0;
@@ -321,6 +329,7 @@ postrider_request_end(Request *request, CURLcode code, RequestEnd *end,
 	end->code = code;
 	end->address_refused = request->address_refused;
 	end->response_cut = request->response_cut;
+	end->headers_complete = request->headers_complete;
 	end->detail = request->curl_error;
 	end->status = 0;
 	curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &end->status);

@@ -39,6 +39,7 @@ typedef struct Request
 	/* what the response has brought */
 	bool		address_refused;
 	bool		response_cut;
+	bool		headers_complete;
 	Size		header_bytes;
 	Size		body_bytes;
 	int			excerpt_length;
