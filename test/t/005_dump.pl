@@ -1,0 +1,37 @@
+# pg_dump and restore keep the configuration and send nothing again.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use PostriderTest;
+use Test::More;
+use Time::HiRes qw(sleep);
+
+my $node = PostriderTest::node('dump');
+my $receiver = PostriderTest::Receiver->start;
+my $url = $receiver->url('/ok');
+my $secret = $node->safe_psql('postgres', "select postrider.set_secret('s')");
+$node->safe_psql('postgres', "insert into postrider.endpoint (name, url, signing_secret) values ('a', '$url', 's');
+	insert into postrider.subscription (topic, endpoint) values ('t.*', 'a');
+	create table t (id int primary key);
+	select postrider.watch('t');
+	insert into t values (1);
+	select postrider.emit('t.later', '1', deliver_at => now() + interval '1 hour')");
+ok($receiver->wait_for_count(1), 'sent before the dump');
+
+my $dump = $node->basedir . '/dump.sql';
+$node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'pg_dump');
+$node->safe_psql('postgres', 'create database restored');
+$node->command_ok([ 'psql', '-X', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $node->connstr('restored') ], 'restore');
+is($node->safe_psql('restored', "select e.name, e.url, e.signing_secret, s.topic from postrider.endpoint e join postrider.subscription s on s.endpoint = e.name"),
+	"a|$url|s|t.*", 'the configuration is there');
+is($node->safe_psql('restored', 'select count(*) from postrider.message'), 0, 'messages are not');
+sleep 2;
+is($receiver->count, 1, 'nothing is sent again');
+$node->safe_psql('restored', 'insert into t values (2)');
+ok($receiver->wait_for_count(2), 'the restored database sends what is new');
+ok(PostriderTest::verify(($receiver->requests)[-1], $secret), 'and signs with the same secret');
+$node->safe_psql('restored', "insert into postrider.endpoint (name, url) values ('b', '$url')");
+unlike(slurp_file($dump), qr/\Q$secret\E/, 'the dump does not have the secret');
+$node->stop('fast');
+done_testing();
