@@ -11,6 +11,9 @@
 #include "content/topic.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 PG_FUNCTION_INFO_V1(postrider_is_topic);
 PG_FUNCTION_INFO_V1(postrider_is_topic_pattern);

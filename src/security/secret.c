@@ -13,6 +13,9 @@
 #include "common/base64.h"
 #include "security/key_file.h"
 #include "security/secret.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #define FORMAT_VERSION 1
 #define NONCE_BYTES 12

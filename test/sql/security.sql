@@ -164,6 +164,7 @@ select length(pg_temp.signing_key('whsec_' || replace(encode(string_agg('x'::byt
 select length(pg_temp.signing_key('whsec_' || repeat('AAAA', 1000000)));
 
 -- Encryption: the key file is made when it is needed, with the right mode.
+copy (select) to program 'rm -f postrider_test.key postrider_other.key';
 select pg_temp.key_file('postrider_test.key') is null as no_file;
 select pg_temp.decrypt('a', '\x01' || sha256('') || sha256(''));
 select pg_temp.key_file('postrider_test.key') is null as still_no_file;
@@ -224,4 +225,5 @@ $$;
 select pg_temp.key_file('/dev/null');
 select pg_temp.decrypt(name, ciphertext) from secret;
 -- Nothing is left behind but the two key files.
-select f from pg_ls_dir('.') f where f like '%postrider_%' order by f;
+select f from pg_ls_dir('.') f where f ~ '^postrider_' order by f;
+copy (select) to program 'rm postrider_test.key postrider_other.key';
