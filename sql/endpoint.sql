@@ -19,7 +19,7 @@ create table postrider.endpoint (
 	backoff_max interval not null default '12 hours',
 	retry_schedule interval[],
 	max_in_flight integer not null default 16,
-	signing_secret text references postrider.secret (name) on update cascade,
+	signing_secret text references postrider.secret (name),
 	enabled boolean not null default true,
 	disabled_reason text,
 	description text,

@@ -77,6 +77,15 @@ receive_header(char *data, size_t size, size_t count, void *arg)
 	return size * count;
 }
 
+/* A header as curl wants it: one without a value ends in a semicolon. */
+static char *
+header_line(const Header *header)
+{
+	if (header->value[0] == '\0')
+		return psprintf("%s;", header->name);
+	return psprintf("%s: %s", header->name, header->value);
+}
+
 /* Takes over the endpoint's policy. */
 static void
 set_up(Request *request, const Endpoint *endpoint)
@@ -94,8 +103,7 @@ set_up(Request *request, const Endpoint *endpoint)
 	list = curl_slist_append(list, "Content-Type: application/json");
 	for (int i = 0; i < endpoint->header_count; i++)
 	{
-		char	   *line = psprintf("%s: %s", endpoint->headers[i].name,
-									endpoint->headers[i].value);
+		char	   *line = header_line(&endpoint->headers[i]);
 
 		list = curl_slist_append(list, line);
 		pfree(line);
@@ -253,8 +261,7 @@ link_headers(Request *request, const Message *message)
 
 	for (int i = 0; i < message->header_count; i++)
 	{
-		char	   *line = psprintf("%s: %s", message->headers[i].name,
-									message->headers[i].value);
+		char	   *line = header_line(&message->headers[i]);
 
 		request->message_headers = curl_slist_append(request->message_headers, line);
 		pfree(line);

@@ -184,6 +184,16 @@ ok(PostriderTest::wait_for($node, q{select bool_and(error_code = 'connect')::tex
 $receiver->up;
 ok($receiver->wait_for_count(1, '/ok/downtime'), 'gets it when it is back');
 
+# Every kind of JSON value, deep, in any script, arrives as jsonb prints it.
+endpoint('exact', '/ok/exact');
+$id = sql(q{select postrider.send('exact', (repeat('[', 500) || '{"шило": "\\"\\\\\\n\\u0001 مرحبا 🚚", "n": [1.10, -0, 1e300, 12345678901234567890.123], "b": [true, false, null], "": {}, "a": []}' || repeat(']', 500))::jsonb)});
+ok($receiver->wait_for_count(1, '/ok/exact'), 'a payload with everything arrives');
+my ($data) = ($receiver->requests('/ok/exact'))[0]{body} =~ /"data":(.*)\}\z/s;
+utf8::decode($data);
+my $printed = sql("select payload from postrider.message where id = '$id'");
+utf8::decode($printed) unless utf8::is_utf8($printed);
+is($data, $printed, 'byte for byte as jsonb prints it');
+
 # Deduplication.
 is(sql(q{select postrider.emit('dedup.test', '1', dedup_key => 'k') = postrider.emit('dedup.test', '2', dedup_key => 'k')}),
 	't', 'a deduplication key that is in use returns the id that has it');

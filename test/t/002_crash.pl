@@ -49,7 +49,12 @@ crash('kill -9 of the worker', 'worker', sub {
 	PostriderTest::wait_until(sub { ($node->psql('postgres', 'select 1'))[0] == 0 }, 'the server is back');
 });
 crash('kill -9 of the server', 'server', sub {
-	$node->stop('immediate');
+	my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	kill 'KILL', split ' ', `pgrep -P $postmaster`;
+	$node->kill9;
+	# Where nobody reaps the dead postmaster its pid still looks alive.
+	unlink $node->data_dir . '/postmaster.pid';
+	sleep 0.5;
 	$node->start;
 });
 crash('termination of the worker', 'terminate', sub {
