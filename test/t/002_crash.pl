@@ -48,13 +48,8 @@ crash('kill -9 of the worker', 'worker', sub {
 	sleep 1;
 	PostriderTest::wait_until(sub { ($node->psql('postgres', 'select 1'))[0] == 0 }, 'the server is back');
 });
-crash('kill -9 of the server', 'server', sub {
-	my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
-	kill 'KILL', split ' ', `pgrep -P $postmaster`;
-	$node->kill9;
-	# Where nobody reaps the dead postmaster its pid still looks alive.
-	unlink $node->data_dir . '/postmaster.pid';
-	sleep 0.5;
+crash('immediate stop of the server', 'server', sub {
+	$node->stop('immediate');
 	$node->start;
 });
 crash('termination of the worker', 'terminate', sub {
