@@ -10,7 +10,7 @@ grant execute on function
 	postrider.send(text, jsonb, text, jsonb, timestamptz, timestamptz, text, text, text),
 	postrider.watch(regclass, text, text[], name[], text, name[]),
 	postrider.unwatch(regclass, text),
-	postrider.drop_watch(regclass, text),
+	postrider.narrow_watch(regclass, text, text[]),
 	postrider.check_watchable(regclass),
 	postrider.check_columns(regclass, name[]),
 	postrider.capture(),

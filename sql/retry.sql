@@ -10,6 +10,9 @@ declare
 	hurried integer;
 	held text;
 begin
+	if message_id is null then
+		raise null_value_not_allowed using message = 'message_id must not be null';
+	end if;
 	if endpoint is not null then
 		select e.id into only_endpoint from postrider.endpoint e where e.name = retry.endpoint;
 		if not found then

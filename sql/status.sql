@@ -61,7 +61,7 @@ and not exists (select from postrider.pending p
 	where p.message_id = a.message_id and p.endpoint_id = a.endpoint_id)
 and not exists (select from postrider.attempt l
 	where l.message_id = a.message_id and l.endpoint_id = a.endpoint_id
-	and l.outcome <> 'retry' and l.started_at > a.started_at)
+	and l.outcome <> 'retry' and (l.started_at, l.ctid) > (a.started_at, a.ctid))
 union all
 select m.id, m.topic, m.key, m.tenant, e.name,
 	case when m.deliver_at > now() then 'scheduled' else 'queued' end,

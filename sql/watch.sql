@@ -21,23 +21,23 @@ begin
 	where r.oid = relation;
 	if c.nspname in ('pg_catalog', 'information_schema', 'pg_toast', 'postrider') then
 		raise wrong_object_type using
-			message = format('cannot watch system table "%s"', relation),
+			message = format('cannot watch system table %s', relation),
 			hint = 'Watch a table of your own.';
 	elsif c.relkind not in ('r', 'p') then
 		raise wrong_object_type using
-			message = format('cannot watch "%s": it is not a table', relation),
+			message = format('cannot watch %s: it is not a table', relation),
 			hint = 'Watch the tables that it is made from.';
 	elsif c.relispartition then
 		raise wrong_object_type using
-			message = format('cannot watch "%s": it is a partition', relation),
-			hint = format('Watch the partitioned table "%s".',
+			message = format('cannot watch %s: it is a partition', relation),
+			hint = format('Watch the partitioned table %s.',
 				(select inhparent::regclass from pg_inherits where inhrelid = relation));
 	elsif c.relpersistence = 't' then
 		raise wrong_object_type using
-			message = format('cannot watch "%s": it is a temporary table', relation);
+			message = format('cannot watch %s: it is a temporary table', relation);
 	elsif not has_table_privilege(relation, 'trigger') then
 		raise insufficient_privilege using
-			message = format('permission denied to watch table "%s"', relation),
+			message = format('permission denied to watch table %s', relation),
 			hint = format('Its owner can run GRANT TRIGGER ON %s TO %I.', relation, current_user);
 	end if;
 end
@@ -58,7 +58,7 @@ begin
 	limit 1;
 	if found then
 		raise undefined_column using
-			message = format('column "%s" of table "%s" does not exist', wrong, relation);
+			message = format('column "%s" of table %s does not exist', wrong, relation);
 	end if;
 end
 $$;
@@ -88,7 +88,7 @@ begin
 	end loop;
 	if dropped = 0 then
 		raise undefined_object using
-			message = format('table "%s" is not watched', relation)
+			message = format('table %s is not watched', relation)
 				|| coalesce(' on topic "' || topic || '"', ''),
 			hint = 'The triggers that call postrider.capture() show what is watched: \d ' || relation::text;
 	end if;
@@ -98,19 +98,27 @@ $$;
 comment on function postrider.unwatch(regclass, text) is
 'Stops watching a table, on one topic or altogether. Returns the number of triggers dropped.';
 
--- Drops the triggers of an earlier watch, if there are any.
-create function postrider.drop_watch(relation regclass, topic text) returns void
+-- Drops triggers that an earlier watch on the topic made for other operations.
+create function postrider.narrow_watch(relation regclass, topic text, operations text[]) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+	trigger_name name;
 begin
-	perform postrider.unwatch(relation, topic);
-exception when undefined_object then
-	null;
+	for trigger_name in
+		select t.tgname from pg_trigger t
+		where t.tgrelid = narrow_watch.relation and t.tgfoid = 'postrider.capture'::regproc
+		and t.tgparentid = 0
+		and split_part(encode(t.tgargs, 'escape'), '\000', 1) = narrow_watch.topic
+		and split_part(t.tgname, '_', 2) <> all (operations)
+	loop
+		execute format('drop trigger %I on %s', trigger_name, relation);
+	end loop;
 end
 $$;
-comment on function postrider.drop_watch(regclass, text) is
-'Like postrider.unwatch(), and content if there is nothing to drop.';
+comment on function postrider.narrow_watch(regclass, text, text[]) is
+'Stops watching the operations that are not in the list, on one topic of a table.';
 
 create function postrider.watch(relation regclass, topic text default null,
 	operations text[] default '{insert,update,delete}', columns name[] default null,
@@ -153,7 +161,7 @@ begin
 			when others then
 				raise exception using
 					errcode = sqlstate,
-					message = format('condition of the watch on table "%s" does not compile: %s',
+					message = format('condition of the watch on table %s does not compile: %s',
 						relation, sqlerrm),
 					hint = 'Write one boolean SQL expression over OLD and NEW.';
 		end;
@@ -183,9 +191,6 @@ begin
 				hint = 'Give a topic of words of a-z, 0-9 and _ joined by dots: postrider.watch('
 					|| quote_literal(relation::text) || ', ''order.changed'').';
 		end if;
-		if topic is null or operation = (select min(o) from unnest(operations) o) then
-			perform postrider.drop_watch(relation, full_topic);
-		end if;
 		trigger_name := 'postrider_' || operation || '_' || full_topic;
 		if length(trigger_name) > 63 then
 			trigger_name := left(trigger_name, 54) || '_' || left(md5(full_topic), 8);
@@ -199,7 +204,7 @@ begin
 		-- This runs with the rights of the caller, who could as well write
 		-- CREATE TRIGGER, so the text of the condition gives nobody any power.
 		begin
-			execute format('create trigger %I after %s on %s %s %s execute function postrider.capture(%L, %L, %L)',
+			execute format('create or replace trigger %I after %s on %s %s %s execute function postrider.capture(%L, %L, %L)',
 				trigger_name, operation, relation, shape,
 				coalesce('when (' || condition || E'\n)', ''),
 				full_topic, coalesce(columns::text[], '{}')::text, keys::text);
@@ -209,11 +214,14 @@ begin
 			end if;
 			raise exception using
 				errcode = sqlstate,
-				message = format('condition of the watch on table "%s" does not compile for %s: %s',
+				message = format('condition of the watch on table %s does not compile for %s: %s',
 					relation, operation, sqlerrm),
 				hint = 'Write a boolean SQL expression over OLD (update and delete) and NEW (insert and update), and list the operations that it fits. Names are looked up in pg_catalog: write the schema of your own functions and types.';
 		end;
 	end loop;
+	if topic is not null then
+		perform postrider.narrow_watch(relation, topic, operations);
+	end if;
 end
 $$;
 comment on function postrider.watch(regclass, text, text[], name[], text, name[]) is

@@ -15,8 +15,6 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#define USER_AGENT "User-Agent: postrider/0.1.0"
-
 #define POSTGRES_EPOCH_UNIX_S \
 	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY)
 
@@ -77,13 +75,68 @@ receive_header(char *data, size_t size, size_t count, void *arg)
 	return size * count;
 }
 
-/* A header as curl wants it: one without a value ends in a semicolon. */
-static char *
-header_line(const Header *header)
+/* Is one of the headers meant by a line "Name: value" or "Name;"? */
+static bool
+has_header_of(const Header *headers, int count, const char *line)
 {
-	if (header->value[0] == '\0')
-		return psprintf("%s;", header->name);
-	return psprintf("%s: %s", header->name, header->value);
+	for (int i = 0; i < count; i++)
+	{
+		Size		length = strlen(headers[i].name);
+
+		if (pg_strncasecmp(headers[i].name, line, length) == 0 &&
+			(line[length] == ':' || line[length] == ';'))
+			return true;
+	}
+	return false;
+}
+
+/* Appends a header as curl wants it: one without a value ends in a semicolon. */
+static struct curl_slist *
+append_header(struct curl_slist *list, const Header *header)
+{
+	char	   *line = header->value[0] == '\0' ? psprintf("%s;", header->name) :
+		psprintf("%s: %s", header->name, header->value);
+
+	list = curl_slist_append(list, line);
+	pfree(line);
+	return list;
+}
+
+/*
+ * The headers of all requests to an endpoint: its own, and ours where it has
+ * none of that name.
+ */
+static struct curl_slist *
+make_endpoint_headers(const Endpoint *endpoint)
+{
+	static const char *const defaults[] = {
+		"Expect:", "Accept:",	/* curl's own, not to be sent */
+		"User-Agent: postrider/0.1.0",
+		"Content-Type: application/json"
+	};
+	struct curl_slist *list = NULL;
+
+	for (int i = 0; i < (int) lengthof(defaults); i++)
+		if (!has_header_of(endpoint->headers, endpoint->header_count, defaults[i]))
+			list = curl_slist_append(list, defaults[i]);
+	for (int i = 0; i < endpoint->header_count; i++)
+		list = append_header(list, &endpoint->headers[i]);
+	return list;
+}
+
+/* The same for one message: its headers win over those of the same name. */
+static struct curl_slist *
+make_message_headers(const Message *message, const struct curl_slist *endpoint_headers)
+{
+	struct curl_slist *list = NULL;
+
+	for (; endpoint_headers; endpoint_headers = endpoint_headers->next)
+		if (!has_header_of(message->headers, message->header_count,
+						   endpoint_headers->data))
+			list = curl_slist_append(list, endpoint_headers->data);
+	for (int i = 0; i < message->header_count; i++)
+		list = append_header(list, &message->headers[i]);
+	return list;
 }
 
 /* Takes over the endpoint's policy. */
@@ -91,24 +144,10 @@ static void
 set_up(Request *request, const Endpoint *endpoint)
 {
 	CURL	   *easy = request->easy;
-	struct curl_slist *list = NULL;
 
 	curl_easy_reset(easy);
 	curl_slist_free_all(request->endpoint_headers);
-
-	/* A header without a value is one that curl must not send. */
-	list = curl_slist_append(list, "Expect:");
-	list = curl_slist_append(list, "Accept:");
-	list = curl_slist_append(list, USER_AGENT);
-	list = curl_slist_append(list, "Content-Type: application/json");
-	for (int i = 0; i < endpoint->header_count; i++)
-	{
-		char	   *line = header_line(&endpoint->headers[i]);
-
-		list = curl_slist_append(list, line);
-		pfree(line);
-	}
-	request->endpoint_headers = list;
+	request->endpoint_headers = make_endpoint_headers(endpoint);
 
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->curl_error);
@@ -259,40 +298,16 @@ link_headers(Request *request, const Message *message)
 		own[count++].data = request->traceparent;
 	}
 
-	for (int i = 0; i < message->header_count; i++)
-	{
-		char	   *line = header_line(&message->headers[i]);
-
-		request->message_headers = curl_slist_append(request->message_headers, line);
-		pfree(line);
-	}
-
 	list = request->endpoint_headers;
-	if (request->message_headers)
-	{
-		struct curl_slist *last = request->message_headers;
-
-		/* Linked for the time of the request only; unlinked at its end. */
-		while (last->next)
-			last = last->next;
-		last->next = list;
-		list = request->message_headers;
-	}
+	if (message->header_count > 0)
+		list = request->message_headers =
+			make_message_headers(message, request->endpoint_headers);
 	for (int i = count - 1; i >= 0; i--)
 	{
 		own[i].next = list;
 		list = &own[i];
 	}
 	return list;
-}
-
-/* Takes the endpoint's headers off the end of the message's again. */
-static void
-unlink_headers(Request *request)
-{
-	for (struct curl_slist *item = request->message_headers; item; item = item->next)
-		if (item->next == request->endpoint_headers)
-			item->next = NULL;
 }
 
 bool
@@ -332,7 +347,6 @@ postrider_request_end(Request *request, CURLcode code, RequestEnd *end,
 	curl_off_t	retry_after_s = 0;
 	curl_off_t	total_us = 0;
 
-	unlink_headers(request);
 	end->code = code;
 	end->address_refused = request->address_refused;
 	end->response_cut = request->response_cut;

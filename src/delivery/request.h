@@ -48,7 +48,8 @@ typedef struct Request
 
 	/*
 	 * Headers.  curl only reads the list, so its nodes live here and are linked
-	 * anew for every message: ours, then the message's, then the endpoint's.
+	 * anew for every message: ours, then those of the endpoint, or, for a message
+	 * with headers of its own, a list made for it.
 	 */
 	char		id[64];
 	char		timestamp[48];

@@ -10,6 +10,7 @@ use strict;
 use warnings;
 use Digest::SHA qw(hmac_sha256_base64);
 use MIME::Base64 qw(decode_base64);
+use POSIX qw(WNOHANG);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -32,6 +33,28 @@ CONF
 	  unless $options{no_extension};
 	return $node;
 }
+
+# Kills the postmaster and all its children with SIGKILL, as the loss of power
+# would.  The dead postmaster must be reaped before the next one starts, or its
+# pid in postmaster.pid seems to live; where process 1 does not do that, we do.
+sub kill_server
+{
+	my ($node) = @_;
+	my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	my @children = split ' ', `ps -o pid= --ppid $postmaster`;
+	kill 'KILL', $postmaster, @children;
+	wait_until(sub {
+		waitpid $_, WNOHANG for $postmaster, @children;
+		return !kill 0, $postmaster, @children;
+	}, 'the server is dead');
+	$node->{_pid} = undef;
+}
+
+# Adopts orphans, such as a postmaster whose pg_ctl has gone: prctl(2) with
+# PR_SET_CHILD_SUBREAPER.  There is no module for it in Debian's perl-base.
+my %prctl = (x86_64 => 157, aarch64 => 167);
+my ($machine) = (POSIX::uname())[4];
+syscall $prctl{$machine}, 36, 1, 0, 0, 0 if $prctl{$machine};
 
 # Calls the block until it returns true; fails the test run if it never does.
 sub wait_until(&$;$)
@@ -143,15 +166,26 @@ sub DESTROY
 
 sub url { my ($self, $path) = @_; return "http://127.0.0.1:$self->{port}$path"; }
 
-sub requests
+# The lines of the log of requests to a path, or of all.
+sub lines
 {
 	my ($self, $path) = @_;
 	open(my $in, '<', $self->{log}) or die $!;
-	my @requests = map { decode_json($_) } grep { /\n\z/ } <$in>;
-	return grep { !defined $path || $_->{path} eq $path } @requests;
+	return grep { /\n\z/ && (!defined $path || index($_, qq("path":"$path")) >= 0) } <$in>;
 }
 
-sub count { my ($self, $path) = @_; return scalar(() = $self->requests($path)); }
+sub requests { my ($self, $path) = @_; return map { decode_json($_) } $self->lines($path); }
+
+sub count { my ($self, $path) = @_; return scalar(() = $self->lines($path)); }
+
+# How often each webhook-id came: a reference to a hash.
+sub ids
+{
+	my ($self, $path) = @_;
+	my %ids;
+	/"webhook-id":"([^"]+)"/ and $ids{$1}++ for $self->lines($path);
+	return \%ids;
+}
 
 sub wait_for_count
 {
@@ -200,7 +234,12 @@ sub serve
 			{
 				my $head = $1;
 				my ($line, @lines) = split /\r\n/, $head;
-				my %headers = map { /^([^:]+):\s*(.*)$/ ? (lc $1 => $2) : () } @lines;
+				my %headers;
+				for (map { [ /^([^:]+):\s*(.*)$/ ] } @lines)
+				{
+					my ($name, $value) = (lc $_->[0], $_->[1]);
+					$headers{$name} = exists $headers{$name} ? "$headers{$name}, $value" : $value;
+				}
 				my $size = $headers{'content-length'} || 0;
 				last if length($input{$socket}) < length($head) + 4 + $size;
 				my $body = substr($input{$socket}, length($head) + 4, $size);

@@ -50,9 +50,25 @@ set role nobody_special;
 select postrider.watch('shop_order');
 select count(*) from postrider.message;
 select postrider.emit('a.b', '1') is not null as emitted;
+-- The right to make triggers is enough to watch, and to watch again.
 reset role;
+grant trigger on shop_order to nobody_special;
+set role nobody_special;
+select postrider.watch('shop_order', 'shop.granted', '{insert,update}');
+select postrider.watch('shop_order', 'shop.granted', '{insert,update}', columns => '{id}');
+select tgname from pg_trigger where tgrelid = 'shop_order'::regclass and tgfoid = 'postrider.capture'::regproc order by 1;
+select postrider.unwatch('shop_order');
+reset role;
+-- The owner may also narrow it.
+select postrider.watch('shop_order', 'shop.granted', '{update}');
+select tgname from pg_trigger where tgrelid = 'shop_order'::regclass and tgfoid = 'postrider.capture'::regproc order by 1;
+select postrider.unwatch('shop_order');
+create view "Odd ""View" as select 1;
+select postrider.watch('"Odd ""View"');
+drop view "Odd ""View";
 drop owned by nobody_special;
 drop role nobody_special;
+select postrider.retry(null);
 select postrider.retry('00000000-0000-7000-8000-000000000000');
 select postrider.retry('00000000-0000-7000-8000-000000000000', 'nobody');
 

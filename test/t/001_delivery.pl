@@ -194,6 +194,18 @@ my $printed = sql("select payload from postrider.message where id = '$id'");
 utf8::decode($printed) unless utf8::is_utf8($printed);
 is($data, $printed, 'byte for byte as jsonb prints it');
 
+# Headers: the message's win over the endpoint's, and these over ours.
+endpoint('plain', '/ok/plain', [ 'headers', q{'{"X-Shop": "main", "content-type": "application/vnd.shop+json", "X-Kind": "a"}'} ]);
+sql(q{select postrider.send('plain', '1')});
+sql(q{select postrider.send('plain', '2', headers => '{"x-kind": "b", "User-Agent": "shop/1"}')});
+sql(q{select postrider.send('plain', '3')});
+ok($receiver->wait_for_count(3, '/ok/plain'), 'messages with headers arrive');
+my @sent = sort { $a->{body} cmp $b->{body} } map { { %$_, body => $_->{body} =~ /"data": ?(\d)/ } } $receiver->requests('/ok/plain');
+is(join(' ', map { $_->{headers}{'x-shop'} . $_->{headers}{'x-kind'} } @sent), 'maina mainb maina', 'a header of the message wins');
+is(join(' ', map { $_->{headers}{'content-type'} } @sent), join(' ', ('application/vnd.shop+json') x 3), 'one of the endpoint replaces ours');
+is($sent[1]{headers}{'user-agent'}, 'shop/1', 'and so does one of the message');
+like($sent[2]{headers}{'user-agent'}, qr/^postrider/, 'for that message only');
+
 # Deduplication.
 is(sql(q{select postrider.emit('dedup.test', '1', dedup_key => 'k') = postrider.emit('dedup.test', '2', dedup_key => 'k')}),
 	't', 'a deduplication key that is in use returns the id that has it');
