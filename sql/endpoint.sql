@@ -32,7 +32,7 @@ comment on column postrider.endpoint.name is 'Name by which subscriptions and po
 comment on column postrider.endpoint.tenant is 'If set, the endpoint gets only messages of this tenant.';
 comment on column postrider.endpoint.url is 'Where to send: an http or https URL without user info.';
 comment on column postrider.endpoint.method is 'HTTP method: POST, PUT or PATCH.';
-comment on column postrider.endpoint.headers is 'Headers added to every request: a JSON object of strings.';
+comment on column postrider.endpoint.headers is 'Headers added to every request: a JSON object of strings. They replace postrider''s own Content-Type and User-Agent; headers of a message replace these.';
 comment on column postrider.endpoint.timeout is 'Time for one attempt, from connect to the last byte of the response.';
 comment on column postrider.endpoint.max_attempts is 'After so many failed attempts the delivery becomes a dead letter.';
 comment on column postrider.endpoint.backoff_base is 'Upper bound of the wait after the first failed attempt; it doubles with each further one. The wait is drawn evenly between zero and the bound.';

@@ -55,6 +55,27 @@ static SqlStatement save_cursor = {
 	INT8OID, UUIDOID, UUIDOID}
 };
 
+/*
+ * The database is a copy (CREATE DATABASE ... TEMPLATE) of another one, which
+ * goes on delivering what it owes.  So this one owes nothing, and starts with
+ * what is emitted from now on.  Nobody was connected while it was copied, so all
+ * transactions in the log have ended.
+ */
+static SqlStatement forget_cursors_of_original = {
+	.text =
+	"update postrider.dispatch_cursor set database ="
+	" (select oid from pg_database where datname = current_database()),"
+	" snapshot = pg_current_snapshot(),"
+	" floor_xid = pg_snapshot_xmax(pg_current_snapshot()),"
+	" floor_id = '00000000-0000-0000-0000-000000000000',"
+	" window_snapshot = null, window_floor_xid = null, window_floor_id = null,"
+	" position = null"
+};
+
+static SqlStatement forget_pending_of_original = {
+	.text = "delete from postrider.pending"
+};
+
 void
 postrider_log_point_copy(LogPoint *to, const LogPoint *from)
 {
@@ -95,13 +116,35 @@ read_point(LogPoint *point, int column)
 	point->floor_id = postrider_sql_uuid(0, column + 2);
 }
 
-void
-postrider_progress_load(int shard)
+static bool
+load(int shard, bool *is_copy)
 {
 	Datum		values[] = {Int32GetDatum(shard)};
 
-	memset(&cursor, 0, sizeof(cursor));
 	if (postrider_sql_run(&load_cursor, values, NULL, 1) == 0)
+		return false;
+	*is_copy = !postrider_sql_bool(0, 7);
+	return true;
+}
+
+void
+postrider_progress_load(int shard)
+{
+	bool		is_copy;
+	bool		found = load(shard, &is_copy);
+
+	if (found && is_copy)
+	{
+		postrider_sql_run(&forget_cursors_of_original, NULL, NULL, 0);
+		postrider_sql_run(&forget_pending_of_original, NULL, NULL, 0);
+		ereport(LOG,
+				(errmsg("database \"%s\" is a copy of another one that used postrider",
+						get_database_name(MyDatabaseId)),
+				 errdetail("What the original owed when the copy was made is left to it.")));
+		found = load(shard, &is_copy);
+	}
+	memset(&cursor, 0, sizeof(cursor));
+	if (!found)
 	{
 		cursor.start.snapshot = MemoryContextStrdup(TopMemoryContext, "3:3:");
 		cursor.start.floor_xid = FullTransactionIdFromU64(FirstNormalTransactionId);
@@ -111,11 +154,6 @@ postrider_progress_load(int shard)
 	read_point(&cursor.end, 3);
 	cursor.in_window = cursor.end.snapshot != NULL;
 	cursor.position = postrider_sql_uuid(0, 6);
-	if (!postrider_sql_bool(0, 7))
-		ereport(LOG,
-				(errmsg("database \"%s\" is a copy of another one that used postrider",
-						get_database_name(MyDatabaseId)),
-				 errdetail("What the original had not yet delivered when the copy was made is delivered by both.")));
 }
 
 const LogCursor *

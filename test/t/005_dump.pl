@@ -33,5 +33,19 @@ ok($receiver->wait_for_count(2), 'the restored database sends what is new');
 ok(PostriderTest::verify(($receiver->requests)[-1], $secret), 'and signs with the same secret');
 $node->safe_psql('restored', "insert into postrider.endpoint (name, url) values ('b', '$url')");
 unlike(slurp_file($dump), qr/\Q$secret\E/, 'the dump does not have the secret');
+
+# A copy made with TEMPLATE leaves what the original owes to the original.
+$node->safe_psql('postgres', q{insert into postrider.endpoint (name, url, enabled) values ('shut', '} . $receiver->url('/ok/shut') . q{', false)});
+$node->safe_psql('postgres', q{select postrider.send('shut', to_jsonb(i)) from generate_series(1, 10) i});
+ok(PostriderTest::wait_for($node, q{select count(*) from postrider.delivery where status = 'held'}, 10), 'something is owed');
+$node->safe_psql('template1', 'create database copied template postgres');
+$node->safe_psql('copied', q{update postrider.endpoint set enabled = true});
+$node->safe_psql('copied', q{select postrider.send('shut', '"new"')});
+ok($receiver->wait_for_count(1, '/ok/shut'), 'a copied database sends what is new');
+sleep 1.5;
+is($receiver->count('/ok/shut'), 1, 'and not what the original owes');
+is($node->safe_psql('copied', q{select count(*) from postrider.delivery where status <> 'delivered'}), 0, 'and owes nothing itself');
+$node->safe_psql('postgres', q{update postrider.endpoint set enabled = true});
+ok($receiver->wait_for_count(11, '/ok/shut'), 'which the original sends');
 $node->stop('fast');
 done_testing();
