@@ -5,7 +5,7 @@
  *
  * curl tells us by callbacks which sockets it wants watched and when it wants
  * to be called for a time-out; the sockets go into an epoll descriptor of our
- * own, and that descriptor goes into the worker's WaitEventSet (epoll
+ * own (watch.c), and that descriptor goes into the worker's WaitEventSet (epoll
  * descriptors nest), so the worker waits for its latch, the postmaster and the
  * network at one point.
  *
@@ -27,21 +27,20 @@
  */
 #include "postgres.h"
 
-#include <sys/epoll.h>
-#include <unistd.h>
-
 #include "common/pg_prng.h"
 #include "delivery/classify.h"
 #include "delivery/engine.h"
 #include "delivery/request.h"
 #include "delivery/retry.h"
+#include "delivery/watch.h"
 #include "guc.h"
 #include "libpq/pqsignal.h"
 #include "util/text.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#define EVENTS_PER_CALL 256
+/* The engine returns to its caller after so many ended deliveries. */
+#define FINISHED_PER_RUN 256
 
 /*
  * Results are allocated here: they live until their delivery is settled, across
@@ -50,7 +49,6 @@
 static MemoryContext engine_context = NULL;
 
 static CURLM *multi = NULL;
-static int	epoll_descriptor = -1;
 
 /* When curl wants to be called; DT_NOEND if it does not. */
 static TimestampTz curl_deadline = DT_NOEND;
@@ -68,33 +66,6 @@ static dlist_head finished = DLIST_STATIC_INIT(finished);
 static int	finished_count = 0;
 static int	in_flight = 0;
 static int	queued = 0;
-
-/* curl callback: which events of a socket to watch */
-static int
-watch_socket(CURL *easy, curl_socket_t socket, int what, void *arg, void *known)
-{
-	struct epoll_event event = {0};
-
-	event.data.fd = socket;
-	if (what == CURL_POLL_REMOVE)
-	{
-		/* It fails where curl has closed the socket before: that is fine. */
-		(void) epoll_ctl(epoll_descriptor, EPOLL_CTL_DEL, socket, &event);
-		return 0;
-	}
-	if (what & CURL_POLL_IN)
-		event.events |= EPOLLIN;
-	if (what & CURL_POLL_OUT)
-		event.events |= EPOLLOUT;
-	if (known == NULL)
-	{
-		(void) epoll_ctl(epoll_descriptor, EPOLL_CTL_ADD, socket, &event);
-		curl_multi_assign(multi, socket, &finished);	/* any pointer: known */
-	}
-	else
-		(void) epoll_ctl(epoll_descriptor, EPOLL_CTL_MOD, socket, &event);
-	return 0;
-}
 
 /* curl callback: when to call it again */
 static int
@@ -116,15 +87,9 @@ postrider_engine_start(void)
 				 errmsg("could not start libcurl")));
 	engine_context = AllocSetContextCreate(TopMemoryContext, "postrider engine",
 										   ALLOCSET_DEFAULT_SIZES);
-	epoll_descriptor = epoll_create1(EPOLL_CLOEXEC);
-	if (epoll_descriptor < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not create an epoll descriptor: %m")));
-	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
 	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, watch_time);
 	curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
-	return epoll_descriptor;
+	return postrider_watch_start(multi);
 }
 
 static int
@@ -352,24 +317,9 @@ collect(TimestampTz now)
 static bool
 move_data(TimestampTz now)
 {
-	struct epoll_event events[EVENTS_PER_CALL];
+	bool		moved = postrider_watch_run(multi);
 	int			running;
-	int			count = epoll_wait(epoll_descriptor, events, EVENTS_PER_CALL, 0);
-	bool		moved = false;
 
-	for (int i = 0; i < count; i++)
-	{
-		int			mask = 0;
-
-		if (events[i].events & (EPOLLIN | EPOLLRDHUP))
-			mask |= CURL_CSELECT_IN;
-		if (events[i].events & EPOLLOUT)
-			mask |= CURL_CSELECT_OUT;
-		if (events[i].events & (EPOLLERR | EPOLLHUP))
-			mask |= CURL_CSELECT_ERR;
-		curl_multi_socket_action(multi, events[i].data.fd, mask, &running);
-		moved = true;
-	}
 	if (curl_deadline <= now)
 	{
 		curl_deadline = DT_NOEND;
@@ -391,9 +341,9 @@ postrider_engine_run(TimestampTz now)
 	while (move_data(now))
 	{
 		collect(now);
-		if (finished_count >= EVENTS_PER_CALL)
-			break;
 		start_requests(now);
+		if (finished_count >= FINISHED_PER_RUN)
+			break;
 	}
 	sigprocmask(SIG_SETMASK, &old_mask, NULL);
 	MemoryContextSwitchTo(old);

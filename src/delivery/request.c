@@ -11,6 +11,7 @@
 
 #include "delivery/lane.h"
 #include "delivery/request.h"
+#include "delivery/watch.h"
 #include "security/guard.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -23,6 +24,7 @@ static curl_socket_t
 open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	Request    *request = arg;
+	int			opened;
 
 	if (purpose != CURLSOCKTYPE_IPCXN ||
 		!postrider_guard_allows_address(&address->addr))
@@ -30,8 +32,11 @@ open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 		request->address_refused = true;
 		return CURL_SOCKET_BAD;
 	}
-	return socket(address->family, address->socktype | SOCK_CLOEXEC,
-				  address->protocol);
+	opened = socket(address->family, address->socktype | SOCK_CLOEXEC,
+					address->protocol);
+	if (opened >= 0)
+		postrider_watch_opened(opened);
+	return opened;
 }
 
 /* curl callback: keeps the beginning of the body, and reads to a limit */
@@ -166,6 +171,7 @@ set_up(Request *request, const Endpoint *endpoint)
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, request);
+	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, postrider_watch_close);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, receive_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, receive_header);
