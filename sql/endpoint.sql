@@ -7,7 +7,8 @@ comment on function postrider.check_endpoint() is
 'Trigger: refuses an endpoint that could not work, and says what to write instead.';
 
 create table postrider.endpoint (
-	id integer generated always as identity primary key,
+	id integer generated always as identity primary key
+		constraint endpoint_id check (id operator(pg_catalog.>) 0),
 	name text not null unique,
 	tenant text,
 	url text not null,

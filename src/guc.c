@@ -17,6 +17,7 @@ int			postrider_max_payload_bytes;
 int			postrider_retention_minutes;
 int			postrider_deduplication_minutes;
 int			postrider_max_connections;
+int			postrider_workers;
 char	   *postrider_allowed_networks;
 char	   *postrider_key_file;
 
@@ -49,6 +50,13 @@ postrider_guc_define(void)
 							"Endpoints share them fairly; each has its own max_in_flight besides.",
 							&postrider_max_connections,
 							1000, 1, 10000,
+							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("postrider.workers",
+							"Number of workers for each database.",
+							"Each has a part of the endpoints.",
+							&postrider_workers,
+							1, 1, POSTRIDER_MAX_WORKERS,
 							PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
 	DefineCustomStringVariable("postrider.allowed_networks",

@@ -11,7 +11,11 @@
 extern int	postrider_max_payload_bytes;
 extern int	postrider_retention_minutes;
 extern int	postrider_deduplication_minutes;
+/* Most workers that a database can have. */
+#define POSTRIDER_MAX_WORKERS 16
+
 extern int	postrider_max_connections;
+extern int	postrider_workers;
 extern char *postrider_allowed_networks;
 extern char *postrider_key_file;
 

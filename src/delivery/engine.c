@@ -66,6 +66,7 @@ static dlist_head finished = DLIST_STATIC_INIT(finished);
 static int	finished_count = 0;
 static int	in_flight = 0;
 static int	queued = 0;
+static bool held = false;
 
 /* curl callback: when to call it again */
 static int
@@ -230,7 +231,7 @@ send_next(Lane *lane, TimestampTz now)
 static void
 start_requests(TimestampTz now)
 {
-	bool		progress = true;
+	bool		progress = !held;
 
 	while (progress && ready_count > 0)
 	{
@@ -347,6 +348,12 @@ postrider_engine_run(TimestampTz now)
 	}
 	sigprocmask(SIG_SETMASK, &old_mask, NULL);
 	MemoryContextSwitchTo(old);
+}
+
+void
+postrider_engine_hold(void)
+{
+	held = true;
 }
 
 long

@@ -29,6 +29,9 @@ extern void postrider_engine_submit(Delivery *delivery, TimestampTz now);
  */
 extern void postrider_engine_run(TimestampTz now);
 
+/* Starts no more requests from now on; those in flight may end. */
+extern void postrider_engine_hold(void);
+
 /* How long it may be left alone, in milliseconds; -1 for ever. */
 extern long postrider_engine_timeout_ms(TimestampTz now);
 

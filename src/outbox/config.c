@@ -12,10 +12,12 @@
 #include "content/header.h"
 #include "content/topic.h"
 #include "outbox/config.h"
+#include "outbox/shard.h"
 #include "security/secret.h"
 #include "util/id.h"
 #include "util/sql.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -27,6 +29,15 @@ static SqlStatement select_endpoints = {
 	" e.max_in_flight, e.signing_secret, s.ciphertext, e.enabled"
 	" from postrider.endpoint e"
 	" left join postrider.secret s on s.name = e.signing_secret"
+	" where e.id % $2 = $1",
+	.argument_count = 2,
+	.argument_types = {INT4OID, INT4OID}
+};
+
+static SqlStatement find_by_name = {
+	.text = "select from postrider.endpoint where name = $1",
+	.argument_count = 1,
+	.argument_types = {TEXTOID}
 };
 
 static SqlStatement select_subscriptions = {
@@ -245,13 +256,17 @@ postrider_config_load(EndpointChangedCallback callback)
 	EndpointEntry *entry;
 	bool		found;
 	uint64		count;
+	Datum		values[] = {
+		Int32GetDatum(postrider_shard_number()),
+		Int32GetDatum(postrider_shard_count())
+	};
 
 	(void) find_entry(0, HASH_FIND, &found);	/* makes the table */
 	hash_seq_init(&scan, endpoints);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 		entry->seen = false;
 
-	count = postrider_sql_run(&select_endpoints, NULL, NULL, 0);
+	count = postrider_sql_run(&select_endpoints, values, NULL, 0);
 	for (uint64 row = 0; row < count; row++)
 	{
 		bool		is_new;
@@ -320,6 +335,18 @@ postrider_config_route(const char *topic, const char *endpoint,
 			(void) add_target(subscription->endpoint, tenant, &count);
 	}
 	return count;
+}
+
+bool
+postrider_config_is_endpoint(const char *name)
+{
+	Datum		values[] = {CStringGetTextDatum(name)};
+	SPITupleTable *rows = SPI_tuptable;
+	bool		found = postrider_sql_run(&find_by_name, values, NULL, 1) > 0;
+
+	/* The caller may be in the middle of a result. */
+	SPI_tuptable = rows;
+	return found;
 }
 
 int

@@ -44,7 +44,10 @@ extern int	postrider_config_route(const char *topic, const char *endpoint,
 								   const char *tenant, const pg_uuid_t *id,
 								   Jsonb *payload, Endpoint ***targets);
 
-/* Ids of all endpoints, as an int4[] palloc'd in the current context. */
+/* Is there an endpoint of that name, of whatever shard?  Runs a query. */
+extern bool postrider_config_is_endpoint(const char *name);
+
+/* This shard's endpoints, as an array palloc'd in the current context. */
 extern int	postrider_config_endpoints(Endpoint ***endpoints);
 
 /* Removes an endpoint that is deleted and idle. */

@@ -10,14 +10,19 @@
 #include "catalog/pg_type.h"
 #include "outbox/intake.h"
 #include "outbox/pending.h"
+#include "outbox/shard.h"
 #include "util/sql.h"
 #include "utils/array.h"
 #include "utils/timestamp.h"
 
+/* $1 this shard, $2 number of shards */
+#define SHARD_ARGUMENTS .argument_count = 2, .argument_types = {INT4OID, INT4OID}
+
 static SqlStatement recover_leases = {
 	.text =
 	"update postrider.pending set due_at = now(), reason = 'retry'"
-	" where reason = 'in_flight'"
+	" where reason = 'in_flight' and endpoint_id % $2 = $1",
+	SHARD_ARGUMENTS
 };
 
 static SqlStatement release_held = {
@@ -25,18 +30,21 @@ static SqlStatement release_held = {
 	"update postrider.pending p set due_at = now(), reason = 'retry'"
 	" from postrider.endpoint e"
 	" where e.enabled and p.endpoint_id = e.id and p.due_at = 'infinity'"
-	" and p.reason = 'held'"
+	" and p.reason = 'held' and p.endpoint_id % $2 = $1",
+	SHARD_ARGUMENTS
 };
 
 static SqlStatement cancel_orphans = {
 	.text =
 	"with gone as (delete from postrider.pending p where not exists"
 	" (select from postrider.endpoint e where e.id = p.endpoint_id)"
+	" and p.endpoint_id % $2 = $1"
 	" returning p.message_id, p.endpoint_id)"
 	" insert into postrider.attempt (message_id, endpoint_id, started_at,"
 	" attempt, outcome, error_code, error)"
 	" select message_id, endpoint_id, now(), 0, 'cancelled',"
-	" 'endpoint_deleted', 'the endpoint was deleted' from gone"
+	" 'endpoint_deleted', 'the endpoint was deleted' from gone",
+	SHARD_ARGUMENTS
 };
 
 /* Rows that a user's transaction has locked are left for the next time. */
@@ -75,22 +83,33 @@ static SqlStatement find_next_due = {
 	.argument_types = {INT4ARRAYOID}
 };
 
+static void
+run_on_shard(SqlStatement *statement)
+{
+	Datum		values[] = {
+		Int32GetDatum(postrider_shard_number()),
+		Int32GetDatum(postrider_shard_count())
+	};
+
+	postrider_sql_run(statement, values, NULL, 0);
+}
+
 void
 postrider_pending_recover(void)
 {
-	postrider_sql_run(&recover_leases, NULL, NULL, 0);
+	run_on_shard(&recover_leases);
 }
 
 void
 postrider_pending_release(void)
 {
-	postrider_sql_run(&release_held, NULL, NULL, 0);
+	run_on_shard(&release_held);
 }
 
 void
 postrider_pending_cancel_orphans(void)
 {
-	postrider_sql_run(&cancel_orphans, NULL, NULL, 0);
+	run_on_shard(&cancel_orphans);
 }
 
 static void

@@ -11,11 +11,12 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "outbox/progress.h"
+#include "outbox/shard.h"
 #include "util/sql.h"
-#include "commands/dbcommands.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
@@ -41,18 +42,18 @@ static SqlStatement save_cursor = {
 	"insert into postrider.dispatch_cursor as c (shard, shards, database,"
 	" snapshot, floor_xid, floor_id, window_snapshot, window_floor_xid,"
 	" window_floor_id, position, updated_at)"
-	" values ($1, 1, $2, $3::pg_snapshot, $4::text::xid8, $5,"
+	" values ($1, $10, $2, $3::pg_snapshot, $4::text::xid8, $5,"
 	" $6::pg_snapshot, $7::text::xid8, $8, $9, now())"
-	" on conflict (shard) do update set shards = 1, database = $2,"
+	" on conflict (shard) do update set shards = $10, database = $2,"
 	" snapshot = excluded.snapshot, floor_xid = excluded.floor_xid,"
 	" floor_id = excluded.floor_id,"
 	" window_snapshot = excluded.window_snapshot,"
 	" window_floor_xid = excluded.window_floor_xid,"
 	" window_floor_id = excluded.window_floor_id,"
 	" position = excluded.position, updated_at = excluded.updated_at",
-	.argument_count = 9,
+	.argument_count = 10,
 	.argument_types = {INT4OID, OIDOID, TEXTOID, INT8OID, UUIDOID, TEXTOID,
-	INT8OID, UUIDOID, UUIDOID}
+	INT8OID, UUIDOID, UUIDOID, INT4OID}
 };
 
 /*
@@ -70,6 +71,7 @@ static SqlStatement forget_cursors_of_original = {
 	" floor_id = '00000000-0000-0000-0000-000000000000',"
 	" window_snapshot = null, window_floor_xid = null, window_floor_id = null,"
 	" position = null"
+	" where database <> (select oid from pg_database where datname = current_database())"
 };
 
 static SqlStatement forget_pending_of_original = {
@@ -117,9 +119,9 @@ read_point(LogPoint *point, int column)
 }
 
 static bool
-load(int shard, bool *is_copy)
+load(bool *is_copy)
 {
-	Datum		values[] = {Int32GetDatum(shard)};
+	Datum		values[] = {Int32GetDatum(postrider_shard_number())};
 
 	if (postrider_sql_run(&load_cursor, values, NULL, 1) == 0)
 		return false;
@@ -128,20 +130,21 @@ load(int shard, bool *is_copy)
 }
 
 void
-postrider_progress_load(int shard)
+postrider_progress_load(void)
 {
 	bool		is_copy;
-	bool		found = load(shard, &is_copy);
+	bool		found = load(&is_copy);
 
 	if (found && is_copy)
 	{
-		postrider_sql_run(&forget_cursors_of_original, NULL, NULL, 0);
-		postrider_sql_run(&forget_pending_of_original, NULL, NULL, 0);
+		/* Nothing is updated if the worker of another shard was faster. */
+		if (postrider_sql_run(&forget_cursors_of_original, NULL, NULL, 0) > 0)
+			postrider_sql_run(&forget_pending_of_original, NULL, NULL, 0);
 		ereport(LOG,
 				(errmsg("database \"%s\" is a copy of another one that used postrider",
 						get_database_name(MyDatabaseId)),
 				 errdetail("What the original owed when the copy was made is left to it.")));
-		found = load(shard, &is_copy);
+		found = load(&is_copy);
 	}
 	memset(&cursor, 0, sizeof(cursor));
 	if (!found)
@@ -198,12 +201,12 @@ postrider_progress_advance(void)
 }
 
 void
-postrider_progress_save(int shard)
+postrider_progress_save(void)
 {
-	Datum		values[9];
-	char		nulls[10] = "         ";
+	Datum		values[10];
+	char		nulls[11] = "          ";
 
-	values[0] = Int32GetDatum(shard);
+	values[0] = Int32GetDatum(postrider_shard_number());
 	values[1] = ObjectIdGetDatum(MyDatabaseId);
 	values[2] = CStringGetTextDatum(cursor.start.snapshot);
 	values[3] = Int64GetDatum(U64FromFullTransactionId(cursor.start.floor_xid));
@@ -217,6 +220,7 @@ postrider_progress_save(int shard)
 	}
 	else
 		memset(nulls + 5, 'n', 4);
+	values[9] = Int32GetDatum(postrider_shard_count());
 	postrider_sql_run(&save_cursor, values, nulls, 0);
 }
 

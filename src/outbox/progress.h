@@ -54,7 +54,7 @@ extern void postrider_log_cursor_copy(LogCursor *to, const LogCursor *from);
 extern void postrider_log_cursor_free(LogCursor *cursor);
 
 /* Loads the cursor from its row, or makes one at the beginning of the log. */
-extern void postrider_progress_load(int shard);
+extern void postrider_progress_load(void);
 
 /* The cursor as it stands: settled up to here. */
 extern const LogCursor *postrider_progress_cursor(void);
@@ -69,7 +69,7 @@ extern void postrider_progress_settled(ReadChunk *chunk);
 extern bool postrider_progress_advance(void);
 
 /* Writes the row; call within a transaction of the worker. */
-extern void postrider_progress_save(int shard);
+extern void postrider_progress_save(void);
 
 /* The row that was written is committed. */
 extern void postrider_progress_saved(void);

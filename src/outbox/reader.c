@@ -43,6 +43,7 @@
 #include "outbox/intake.h"
 #include "outbox/progress.h"
 #include "outbox/reader.h"
+#include "outbox/shard.h"
 #include "storage/lwlock.h"
 #include "storage/procarray.h"
 #include "util/compat.h"
@@ -336,7 +337,8 @@ take_row(uint64 row, HTAB *settled, ReadChunk *chunk, dlist_head *deliveries)
 	TimestampTz deliver_at;
 
 	count = postrider_config_route(topic, endpoint, tenant, &id, payload, &targets);
-	if (count == 0 && endpoint != NULL)
+	if (count == 0 && endpoint != NULL && postrider_shard_number() == 0 &&
+		!postrider_config_is_endpoint(endpoint))
 		ereport(LOG,
 				(errmsg("message for endpoint \"%s\" is not sent: the endpoint has been deleted",
 						endpoint)));

@@ -28,6 +28,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_database.h"
+#include "guc.h"
 #include "libpq/pqsignal.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -202,7 +203,7 @@ get_databases(bool with_templates)
 static void
 claim_slots(void)
 {
-	while (unclaimed != NIL && postrider_slot_want(linitial_oid(unclaimed)))
+	while (unclaimed != NIL && postrider_slot_want(linitial_oid(unclaimed), 0))
 		unclaimed = list_delete_first(unclaimed);
 }
 
@@ -246,11 +247,38 @@ is_held(WorkerSlot *slot)
 	return slot->held_by != 0;
 }
 
+/*
+ * When postrider.workers has changed, the workers of the old number leave by
+ * themselves, and must all have gone before one of the new number starts.
+ */
+static bool
+is_ahead_of_others(const WorkerSlot *slot)
+{
+	PostriderShared *shared = postrider_shared();
+
+	for (int i = 0; i < shared->slot_count; i++)
+	{
+		const WorkerSlot *other = &shared->slots[i];
+
+		if (other->database == slot->database &&
+			(other->state == SLOT_STARTING || other->state == SLOT_RUNNING) &&
+			other->shards != postrider_workers)
+			return true;
+	}
+	return false;
+}
+
+/* Does the slot wait for nothing but its time? */
+static bool
+is_ready(WorkerSlot *slot)
+{
+	return slot->state == SLOT_WANTED && !is_held(slot) && !is_ahead_of_others(slot);
+}
+
 static bool
 is_due(WorkerSlot *slot, TimestampTz now)
 {
-	return slot->state == SLOT_WANTED && slot->start_after <= now &&
-		!is_held(slot);
+	return is_ready(slot) && slot->start_after <= now;
 }
 
 /* The caller holds the lock. */
@@ -291,7 +319,8 @@ find_due(Oid *due, TimestampTz now)
 
 /*
  * Marks a slot as starting, if it still wants a worker for the database and if
- * its turn has come.  One whose database is gone or closed is freed.
+ * its turn has come.  One whose database is gone or closed is
+ * freed, and so is one that is too many.
  */
 static bool
 take_slot(WorkerSlot *slot, Oid database, bool connectable, TimestampTz now)
@@ -302,12 +331,13 @@ take_slot(WorkerSlot *slot, Oid database, bool connectable, TimestampTz now)
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	if (is_due(slot, now) && slot->database == database)
 	{
-		if (!connectable)
+		if (!connectable || slot->shard >= postrider_workers)
 			postrider_slot_change(slot, SLOT_FREE, now);
 		else if (count_starting() < MAX_STARTING)
 		{
 			slot->generation++;
 			slot->stop = false;
+			slot->shards = postrider_workers;
 			postrider_slot_change(slot, SLOT_STARTING, now);
 			result = true;
 		}
@@ -341,8 +371,8 @@ register_worker(int index, Oid database)
 	strlcpy(worker.bgw_library_name, "postrider", sizeof(worker.bgw_library_name));
 	strlcpy(worker.bgw_function_name, "postrider_worker_main",
 			sizeof(worker.bgw_function_name));
-	snprintf(worker.bgw_name, BGW_MAXLEN, "postrider worker for database %u",
-			 database);
+	snprintf(worker.bgw_name, BGW_MAXLEN, "postrider worker %d for database %u",
+			 postrider_shared()->slots[index].shard, database);
 	strlcpy(worker.bgw_type, "postrider worker", sizeof(worker.bgw_type));
 
 	old = MemoryContextSwitchTo(TopMemoryContext);
@@ -419,7 +449,7 @@ wait_ms(void)
 	{
 		WorkerSlot *slot = &shared->slots[i];
 
-		if (slot->state == SLOT_WANTED && !is_held(slot))
+		if (is_ready(slot))
 			earliest = Min(earliest, slot->start_after);
 	}
 	/* While too many are starting, the next that attaches wakes us. */

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "guc.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker_internals.h"
 #include "storage/ipc.h"
@@ -19,11 +20,22 @@ static shmem_request_hook_type previous_request_hook = NULL;
 static shmem_startup_hook_type previous_startup_hook = NULL;
 
 /* There cannot be more workers than background workers. */
+/*
+ * One for each background worker that there can be, and so many more that all
+ * workers of a database show up in the status view when there is no room for
+ * them.
+ */
+static int
+slot_count(void)
+{
+	return max_worker_processes + POSTRIDER_MAX_WORKERS;
+}
+
 static Size
 shared_size(void)
 {
 	return add_size(offsetof(PostriderShared, slots),
-					mul_size(max_worker_processes, sizeof(WorkerSlot)));
+					mul_size(slot_count(), sizeof(WorkerSlot)));
 }
 
 static void
@@ -64,7 +76,7 @@ startup_shmem(void)
 		pg_atomic_init_u64(&shared->config_generation, 1);
 		pg_atomic_init_u32(&shared->config_changing, 0);
 		pg_atomic_init_u64(&shared->pending_generation, 0);
-		shared->slot_count = max_worker_processes;
+		shared->slot_count = slot_count();
 		for (int i = 0; i < shared->slot_count; i++)
 			init_counters(&shared->slots[i].counters);
 	}
@@ -112,12 +124,12 @@ free_slot(void)
 }
 
 bool
-postrider_slot_want(Oid database)
+postrider_slot_want(Oid database, int shard)
 {
 	WorkerSlot *slot;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	slot = postrider_slot_find(database, 0);
+	slot = postrider_slot_find(database, shard);
 	if (slot == NULL && (slot = free_slot()) != NULL)
 	{
 		uint32		generation = slot->generation;
@@ -127,7 +139,7 @@ postrider_slot_want(Oid database)
 		slot->state = SLOT_WANTED;
 		slot->generation = generation;
 		slot->database = database;
-		slot->shards = 1;
+		slot->shard = shard;
 		slot->state_since = GetCurrentTimestamp();
 		if (shared->launcher_latch)
 			SetLatch(shared->launcher_latch);

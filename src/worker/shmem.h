@@ -51,7 +51,7 @@ typedef struct WorkerSlot
 	uint32		generation;		/* goes up with every start */
 	Oid			database;
 	int			shard;
-	int			shards;
+	int			shards;			/* in force; set by the launcher at the start */
 	pid_t		pid;			/* 0 unless SLOT_RUNNING */
 	Latch	   *latch;			/* NULL unless SLOT_RUNNING */
 	bool		stop;			/* the worker was asked to go */
@@ -98,10 +98,10 @@ extern PostriderShared *postrider_shared(void);
 extern WorkerSlot *postrider_slot_find(Oid database, int shard);
 
 /*
- * Claims a slot for a database, unless it has one, and wakes the launcher.
- * Takes the lock itself.  Returns false if all slots are in use.
+ * Claims a slot for a database's shard, unless it has one, and wakes the
+ * launcher.  Takes the lock itself.  Returns false if all slots are in use.
  */
-extern bool postrider_slot_want(Oid database);
+extern bool postrider_slot_want(Oid database, int shard);
 
 /* Wakes the launcher; takes the lock. */
 extern void postrider_launcher_wake(void);

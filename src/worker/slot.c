@@ -17,6 +17,7 @@
  */
 #include "postgres.h"
 
+#include "guc.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
@@ -80,7 +81,7 @@ leave_slot(int code, Datum arg)
 	slot->latch = NULL;
 	pg_atomic_write_u32(&slot->counters.queued, 0);
 	pg_atomic_write_u32(&slot->counters.in_flight, 0);
-	if (absent)
+	if (absent || slot->shard >= postrider_workers)
 		postrider_slot_change(slot, SLOT_FREE, now);
 	else if (clean)
 	{

@@ -90,7 +90,7 @@ wake_workers(void)
 	}
 	LWLockRelease(shared->lock);
 	if (!found)
-		(void) postrider_slot_want(MyDatabaseId);
+		(void) postrider_slot_want(MyDatabaseId, 0);
 }
 
 static void

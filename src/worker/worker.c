@@ -36,6 +36,7 @@
 #include "outbox/reader.h"
 #include "outbox/seed.h"
 #include "outbox/settle.h"
+#include "outbox/shard.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -57,6 +58,9 @@
 /* How often the cursor is written, and how old a delivery gets a lease. */
 #define CHECKPOINT_MS		1000
 #define LEASE_AGE_MS		3000
+
+/* When the shards change, requests in flight have so long to end. */
+#define HANDOVER_MS			5000
 
 /* Idle look at shared memory; no query. */
 #define LOOK_MS				1000
@@ -355,7 +359,7 @@ checkpoint(TimestampTz now)
 	if (postrider_progress_advance())
 	{
 		begin("writing the cursor");
-		postrider_progress_save(0);
+		postrider_progress_save();
 		commit();
 		postrider_progress_saved();
 	}
@@ -443,7 +447,7 @@ work(void)
 		settle();
 	if (checkpoint_at <= now)
 		checkpoint(now);
-	if (maintenance_at <= now)
+	if (maintenance_at <= now && postrider_shard_number() == 0)
 		maintain(now);
 	if (look_at <= now)
 	{
@@ -459,12 +463,14 @@ static long
 wait_ms(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz deadline = Min(look_at, Min(maintenance_at, pending_check_at));
+	TimestampTz deadline = Min(look_at, pending_check_at);
 	long		engine_ms = postrider_engine_timeout_ms(now);
 	long		result;
 
 	if (dlist_is_empty(&inbox) && (read_wanted || postrider_reader_in_window()))
 		return 0;
+	if (postrider_shard_number() == 0)
+		deadline = Min(deadline, maintenance_at);
 	result = deadline <= now ? 0 : TimestampDifferenceMilliseconds(now, deadline);
 	if (engine_ms >= 0)
 		result = Min(result, engine_ms);
@@ -479,6 +485,16 @@ static void
 set_option(const char *name, const char *value)
 {
 	SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+/* The first worker of a database asks for the others. */
+static void
+want_other_shards(void)
+{
+	if (postrider_shard_number() != 0)
+		return;
+	for (int shard = 1; shard < postrider_shard_count(); shard++)
+		(void) postrider_slot_want(MyDatabaseId, shard);
 }
 
 /* Connects, and takes up where the last worker stopped. */
@@ -503,7 +519,8 @@ start(WorkerSlot *slot)
 	exit_if_absent();
 	SetUserIdAndSecContext(postrider_owner(), 0);
 	postrider_seed_clock();
-	postrider_progress_load(slot->shard);
+	postrider_shard_take(slot->shard, slot->shards);
+	postrider_progress_load();
 	postrider_pending_recover();
 	refresh_config();
 	commit();
@@ -511,6 +528,7 @@ start(WorkerSlot *slot)
 	postrider_reader_start();
 	counters = postrider_slot_counters();
 	postrider_slot_report_healthy();
+	want_other_shards();
 }
 
 /* Settles what has ended; what is in flight will be sent again. */
@@ -522,11 +540,10 @@ finish_up(void)
 	checkpoint(GetCurrentTimestamp());
 }
 
-static void
-run(int epoll_descriptor)
+static WaitEventSet *
+make_wait_point(int epoll_descriptor)
 {
 	WaitEventSet *events;
-	WaitEvent	event;
 
 #if PG_VERSION_NUM >= 170000
 	events = CreateWaitEventSet(NULL, 3);
@@ -536,26 +553,65 @@ run(int epoll_descriptor)
 	AddWaitEventToSet(events, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	AddWaitEventToSet(events, WL_SOCKET_READABLE, epoll_descriptor, NULL, NULL);
+	return events;
+}
 
-	while (!shutdown_requested)
+/* The one wait point. */
+static void
+wait(WaitEventSet *events, long timeout_ms)
+{
+	WaitEvent	event;
+
+	if (WaitEventSetWait(events, timeout_ms, &event, 1, PG_WAIT_EXTENSION) == 1 &&
+		event.events == WL_LATCH_SET)
 	{
-		if (WaitEventSetWait(events, wait_ms(), &event, 1, PG_WAIT_EXTENSION) == 1 &&
-			event.events == WL_LATCH_SET)
-		{
-			ResetLatch(MyLatch);
-			read_wanted = true;
-		}
-		CHECK_FOR_INTERRUPTS();
-		if (ConfigReloadPending)
-		{
-			ConfigReloadPending = false;
-			ProcessConfigFile(PGC_SIGHUP);
-			config_loaded = 0;
-			maintenance_at = DT_NOBEGIN;
-		}
+		ResetLatch(MyLatch);
+		read_wanted = true;
+	}
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+		config_loaded = 0;
+		maintenance_at = DT_NOBEGIN;
+	}
+}
+
+/*
+ * The number of shards has changed: lets requests in flight end, so that the
+ * workers that come after us need not send them again.
+ */
+static void
+hand_over(WaitEventSet *events)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz end = TimestampTzPlusMilliseconds(now, HANDOVER_MS);
+
+	postrider_engine_hold();
+	while (postrider_engine_in_flight() > 0 && now < end && !shutdown_requested)
+	{
+		wait(events, SETTLE_DELAY_MS);
+		now = GetCurrentTimestamp();
+		postrider_engine_run(now);
+		if (settle_is_due(now))
+			settle();
+	}
+}
+
+static void
+run(int epoll_descriptor)
+{
+	WaitEventSet *events = make_wait_point(epoll_descriptor);
+
+	while (!shutdown_requested && postrider_workers == postrider_shard_count())
+	{
+		wait(events, wait_ms());
 		if (!shutdown_requested)
 			work();
 	}
+	if (!shutdown_requested)
+		hand_over(events);
 	finish_up();
 }
 
