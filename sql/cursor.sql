@@ -11,6 +11,9 @@ create table postrider.dispatch_cursor (
 	window_floor_xid xid8,
 	window_floor_id uuid,
 	position uuid,
+	starts integer not null default 0,
+	suspect_id uuid,
+	suspect_tries integer not null default 0,
 	updated_at timestamptz not null default pg_catalog.now()
 ) with (fillfactor = 50);
 comment on table postrider.dispatch_cursor is
@@ -25,6 +28,9 @@ comment on column postrider.dispatch_cursor.window_snapshot is 'While a large wi
 comment on column postrider.dispatch_cursor.window_floor_xid is 'The floor that goes with window_snapshot.';
 comment on column postrider.dispatch_cursor.window_floor_id is 'The floor that goes with window_snapshot.';
 comment on column postrider.dispatch_cursor.position is 'Messages of the window up to this id are settled.';
+comment on column postrider.dispatch_cursor.starts is 'Starts of the worker since it last ran well. After three it is careful: one message at a time.';
+comment on column postrider.dispatch_cursor.suspect_id is 'The message that a careful worker is handling.';
+comment on column postrider.dispatch_cursor.suspect_tries is 'How often in a row the worker has taken up that message; after three it is given up.';
 comment on column postrider.dispatch_cursor.updated_at is 'When the row was written.';
 
 insert into postrider.dispatch_cursor (shard, shards, database, snapshot, floor_xid, floor_id)

@@ -7,10 +7,11 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "content/envelope.h"
 #include "content/header.h"
+#include "fmgr.h"
 #include "outbox/intake.h"
-#include "access/xact.h"
 #include "util/sql.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -31,6 +32,22 @@ message_context(void)
 	return context;
 }
 
+/*
+ * A fault for tests: a preloaded library can have this called with the topic of
+ * every message that is handled.
+ */
+static void
+call_test_hook(const char *topic)
+{
+	typedef void (*Hook) (const char *topic);
+	static Hook *hook = NULL;
+
+	if (hook == NULL)
+		hook = (Hook *) find_rendezvous_variable("postrider_message_hook");
+	if (*hook)
+		(*hook) (topic);
+}
+
 Message *
 postrider_message_make(const pg_uuid_t *id, uint64 row, int first)
 {
@@ -43,6 +60,7 @@ postrider_message_make(const pg_uuid_t *id, uint64 row, int first)
 	bool		isnull;
 	Datum		expires_at;
 
+	call_test_hook(topic);
 	initStringInfo(&body);
 	postrider_envelope_build(&body, topic, id, payload);
 

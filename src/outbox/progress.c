@@ -4,7 +4,11 @@
  *	  How far this worker has come in the log.
  *
  * The row in dispatch_cursor is written about once a second, not with every
- * batch: a hot row rots when an old snapshot keeps its versions alive.
+ * batch: a hot row rots when an old snapshot keeps its versions alive.  And not
+ * for windows without a message: to write it takes a transaction id, by which
+ * the next look at the log would see that something has happened, and so on
+ * for ever.  A row that lags behind like that only makes the next start look
+ * through more transactions without a message.
  *
  *-------------------------------------------------------------------------
  */
@@ -194,8 +198,8 @@ postrider_progress_advance(void)
 		dlist_delete(&chunk->node);
 		postrider_log_cursor_free(&cursor);
 		cursor = chunk->after;
+		unsaved = unsaved || !chunk->is_empty;
 		pfree(chunk);
-		unsaved = true;
 	}
 	return unsaved;
 }

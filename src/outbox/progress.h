@@ -45,6 +45,7 @@ struct ReadChunk
 {
 	dlist_node	node;
 	int			outstanding;	/* deliveries not yet settled or leased */
+	bool		is_empty;		/* there was no message in it */
 	LogCursor	after;			/* the cursor once they are */
 };
 

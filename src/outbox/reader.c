@@ -27,7 +27,8 @@
  * next window.
  *
  * After a start, the window that is read again may have been sent in part:
- * deliveries that have a final attempt or a row in pending are left out.
+ * deliveries that have a final attempt or a row in pending are left out; a
+ * message that has ended the worker too often (suspect.c) is not even looked at.
  *
  *-------------------------------------------------------------------------
  */
@@ -57,8 +58,6 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
-
-#define CHUNK_ROWS 500
 
 /* From so many messages of stragglers on, they are read by the primary key. */
 #define MANY_STRAGGLERS 5000
@@ -135,10 +134,11 @@ static SqlStatement read_with_many_stragglers = {
 
 static SqlStatement find_settled = {
 	.text =
-	"select a.message_id, a.endpoint_id from postrider.attempt a"
+	"select a.message_id, a.endpoint_id, coalesce(a.error_code = 'crash', false)"
+	" from postrider.attempt a"
 	" where a.message_id = any ($1) and a.outcome <> 'retry'"
 	" union all"
-	" select p.message_id, p.endpoint_id from postrider.pending p"
+	" select p.message_id, p.endpoint_id, false from postrider.pending p"
 	" where p.message_id = any ($1)",
 	.argument_count = 1,
 	.argument_types = {UUIDARRAYOID}
@@ -161,6 +161,9 @@ static bool recovering;
 /* What the last reading led to, in force once it is committed. */
 static bool window_ended;
 static pg_uuid_t next_position;
+
+/* Stands for all endpoints of a message that was given up for crashing. */
+#define ALL_ENDPOINTS 0
 
 /* A delivery that was settled before the start. */
 typedef struct SettledKey
@@ -305,19 +308,23 @@ load_settled(const pg_uuid_t *ids, uint64 count)
 		key.message_id = postrider_sql_uuid(row, 0);
 		key.endpoint_id = postrider_sql_int32(row, 1);
 		(void) hash_search(settled, &key, HASH_ENTER, NULL);
+		if (!postrider_sql_bool(row, 2) || !postrider_shard_owns(key.endpoint_id))
+			continue;
+		key.endpoint_id = ALL_ENDPOINTS;
+		(void) hash_search(settled, &key, HASH_ENTER, NULL);
 	}
 	return settled;
 }
 
 static bool
-is_settled(HTAB *settled, const pg_uuid_t *id, const Endpoint *endpoint)
+is_settled(HTAB *settled, const pg_uuid_t *id, int32 endpoint_id)
 {
 	SettledKey	key = {0};
 
 	if (settled == NULL)
 		return false;
 	key.message_id = *id;
-	key.endpoint_id = endpoint->id;
+	key.endpoint_id = endpoint_id;
 	return hash_search(settled, &key, HASH_FIND, NULL) != NULL;
 }
 
@@ -326,16 +333,22 @@ static Size
 take_row(uint64 row, HTAB *settled, ReadChunk *chunk, dlist_head *deliveries)
 {
 	pg_uuid_t	id = postrider_sql_uuid(row, 0);
-	char	   *topic = postrider_sql_text(row, 1, CurrentMemoryContext);
-	char	   *endpoint = postrider_sql_text(row, 6, CurrentMemoryContext);
-	char	   *tenant = postrider_sql_text(row, 7, CurrentMemoryContext);
-	Jsonb	   *payload = postrider_sql_jsonb(row, 2);
+	char	   *topic;
+	char	   *endpoint;
+	char	   *tenant;
+	Jsonb	   *payload;
 	Message    *message = NULL;
 	Endpoint  **targets;
 	int			count;
 	bool		isnull;
 	TimestampTz deliver_at;
 
+	if (is_settled(settled, &id, ALL_ENDPOINTS))
+		return 0;
+	topic = postrider_sql_text(row, 1, CurrentMemoryContext);
+	endpoint = postrider_sql_text(row, 6, CurrentMemoryContext);
+	tenant = postrider_sql_text(row, 7, CurrentMemoryContext);
+	payload = postrider_sql_jsonb(row, 2);
 	count = postrider_config_route(topic, endpoint, tenant, &id, payload, &targets);
 	if (count == 0 && endpoint != NULL && postrider_shard_number() == 0 &&
 		!postrider_config_is_endpoint(endpoint))
@@ -347,7 +360,7 @@ take_row(uint64 row, HTAB *settled, ReadChunk *chunk, dlist_head *deliveries)
 	{
 		Delivery   *delivery;
 
-		if (is_settled(settled, &id, targets[i]))
+		if (is_settled(settled, &id, targets[i]->id))
 			continue;
 		if (message == NULL)
 			message = postrider_message_make(&id, row, 1);
@@ -366,18 +379,30 @@ take_row(uint64 row, HTAB *settled, ReadChunk *chunk, dlist_head *deliveries)
 	return message ? message->memory_bytes : 0;
 }
 
+/* Reads rows from where the reader stands. */
 static uint64
-run_window(const Datum *values)
+run_window(int limit)
 {
-	switch (stragglers)
-	{
-		case STRAGGLERS_FEW:
-			return postrider_sql_run(&read_with_few_stragglers, values, NULL, 0);
-		case STRAGGLERS_MANY:
-			return postrider_sql_run(&read_with_many_stragglers, values, NULL, 0);
-		default:
-			return postrider_sql_run(&read_main, values, NULL, 0);
-	}
+	Datum		values[WINDOW_ARGUMENTS];
+	SqlStatement *statement = &read_main;
+
+	window_arguments(values);
+	if (stragglers == STRAGGLERS_UNKNOWN)
+		look_for_stragglers(values);
+	if (stragglers == STRAGGLERS_FEW)
+		statement = &read_with_few_stragglers;
+	else if (stragglers == STRAGGLERS_MANY)
+		statement = &read_with_many_stragglers;
+	return postrider_sql_run(statement, values, NULL, limit);
+}
+
+bool
+postrider_reader_peek(pg_uuid_t *id)
+{
+	if (run_window(1) == 0)
+		return false;
+	*id = postrider_sql_uuid(0, 0);
+	return true;
 }
 
 /* The cursor behind what is read up to "position", or behind the window. */
@@ -395,9 +420,8 @@ cursor_after(LogCursor *after, bool ended, const pg_uuid_t *position)
 }
 
 int
-postrider_reader_read(dlist_head *deliveries)
+postrider_reader_read(dlist_head *deliveries, int limit)
 {
-	Datum		values[WINDOW_ARGUMENTS];
 	LogCursor	after;
 	ReadChunk  *chunk;
 	HTAB	   *settled = NULL;
@@ -406,10 +430,7 @@ postrider_reader_read(dlist_head *deliveries)
 	uint64		taken = 0;
 	Size		bytes = 0;
 
-	window_arguments(values);
-	if (stragglers == STRAGGLERS_UNKNOWN)
-		look_for_stragglers(values);
-	count = run_window(values);
+	count = run_window(limit);
 	rows = SPI_tuptable;
 	flush_commits(count);
 	next_position = at.position;
@@ -432,7 +453,8 @@ postrider_reader_read(dlist_head *deliveries)
 		bytes += take_row(taken, settled, chunk, deliveries);
 		taken++;
 	}
-	window_ended = count < CHUNK_ROWS && taken == count;
+	chunk->is_empty = taken == 0;
+	window_ended = count < (uint64) limit && taken == count;
 
 	/* Now that it is known where the chunk ends, say so. */
 	postrider_log_cursor_free(&chunk->after);

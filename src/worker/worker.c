@@ -23,6 +23,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "delivery/engine.h"
@@ -37,6 +38,7 @@
 #include "outbox/seed.h"
 #include "outbox/settle.h"
 #include "outbox/shard.h"
+#include "outbox/suspect.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -72,6 +74,13 @@
 #define BUSY_MS				5
 #define SKIPPED_MS			20
 
+/*
+ * After so long without a fault a worker has run well; and so long a message is
+ * suspect at most (suspect.c).
+ */
+#define WELL_MS				30000
+#define SUSPECT_MS			200
+
 /* An endpoint is given due deliveries when it has room for so many. */
 #define PENDING_MIN_ROOM	64
 #define PENDING_MAX_ROOM	256
@@ -94,6 +103,13 @@ static TimestampTz oldest_finished_at = 0;
 static TimestampTz checkpoint_at = 0;
 static TimestampTz maintenance_at = DT_NOBEGIN;
 static TimestampTz look_at = 0;
+static TimestampTz well_at = DT_NOEND;
+
+/* One message at a time; the one that is handled is marked. */
+static bool careful = false;
+static bool marked = false;
+static TimestampTz suspect_until = 0;
+static bool handling = false;	/* the content of messages */
 
 /*
  * SIGTERM.  A statement that waits or computes is cancelled; apart from that
@@ -244,11 +260,48 @@ place_inbox(TimestampTz now)
 	}
 }
 
+/* Marks a message before it is handled; ends and begins the transaction. */
+static void
+mark(const pg_uuid_t *id)
+{
+	postrider_suspect_mark(id);
+	commit();
+	XLogFlush(XactLastCommitEnd);
+	marked = true;
+	suspect_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SUSPECT_MS);
+	begin("handling one message");
+}
+
+/* The message that is marked has been settled, or is in flight for long. */
+static void
+acquit(TimestampTz now)
+{
+	if (!marked ||
+		(!dlist_is_empty(postrider_deliveries()) && suspect_until > now))
+		return;
+	begin("handling one message");
+	postrider_suspect_clear();
+	commit();
+	marked = false;
+}
+
+/* Nothing has happened for a while: the starts before do not count any more. */
+static void
+forget_starts(void)
+{
+	begin("forgetting earlier starts");
+	postrider_suspect_forget();
+	commit();
+	careful = marked = false;
+	well_at = DT_NOEND;
+}
+
 /* Reads a chunk of new messages into the inbox. */
 static void
 read_log(void)
 {
 	int			messages;
+	pg_uuid_t	next;
 
 	begin("reading messages");
 	if (!postrider_reader_in_window())
@@ -257,15 +310,20 @@ read_log(void)
 		postrider_reader_open_window();
 	}
 	refresh_config();
-	messages = postrider_reader_read(&inbox);
+	if (careful && postrider_reader_peek(&next))
+		mark(&next);
+	messages = postrider_reader_read(&inbox, careful ? 1 : READER_CHUNK);
 	commit();
 	postrider_reader_committed();
 	pg_atomic_fetch_add_u64(&counters->messages_read, messages);
 }
 
-/* Endpoints that can take due deliveries; *skipped if some cannot now. */
+/*
+ * Endpoints that can take due deliveries; *skipped if some cannot now.  If
+ * "only" is not 0, just this one, and one delivery.
+ */
 static int
-find_room(PendingRoom **rooms, bool *skipped)
+find_room(PendingRoom **rooms, int32 only, bool *skipped)
 {
 	Endpoint  **endpoints;
 	int			count = postrider_config_endpoints(&endpoints);
@@ -277,7 +335,8 @@ find_room(PendingRoom **rooms, bool *skipped)
 	{
 		int			room;
 
-		if (!endpoints[i]->enabled || endpoints[i]->deleted)
+		if (!endpoints[i]->enabled || endpoints[i]->deleted ||
+			(only != 0 && only != endpoints[i]->id))
 			continue;
 		room = postrider_lane_room(endpoints[i]->lane);
 		if (room < PENDING_MIN_ROOM && endpoints[i]->lane->queued > 0)
@@ -286,7 +345,7 @@ find_room(PendingRoom **rooms, bool *skipped)
 			continue;
 		}
 		(*rooms)[found].endpoint = endpoints[i];
-		(*rooms)[found++].room = Min(room, PENDING_MAX_ROOM);
+		(*rooms)[found++].room = only != 0 ? 1 : Min(room, PENDING_MAX_ROOM);
 	}
 	return found;
 }
@@ -300,9 +359,13 @@ load_pending(TimestampTz now)
 	bool		more = false;
 	int			count;
 	TimestampTz next_due = DT_NOEND;
+	pg_uuid_t	next;
+	int32		only = 0;
 
 	begin("reading pending deliveries");
-	count = find_room(&rooms, &skipped);
+	if (careful && postrider_suspect_next_pending(&next, &only))
+		mark(&next);
+	count = find_room(&rooms, only, &skipped);
 	if (count > 0)
 		next_due = postrider_pending_load(rooms, count, &inbox);
 	for (int i = 0; i < count; i++)
@@ -429,7 +492,8 @@ work(void)
 	TimestampTz now = GetCurrentTimestamp();
 
 	refresh_config_if_told();
-	if (dlist_is_empty(&inbox) && (read_wanted || postrider_reader_in_window()) &&
+	handling = true;
+	if (dlist_is_empty(&inbox) && !marked && (read_wanted || postrider_reader_in_window()) &&
 		postrider_engine_finished_count() < SETTLE_COUNT)
 		read_log();
 	if (pg_atomic_read_u64(&postrider_shared()->pending_generation) != pending_seen)
@@ -437,14 +501,18 @@ work(void)
 		pending_seen = pg_atomic_read_u64(&postrider_shared()->pending_generation);
 		pending_check_at = DT_NOBEGIN;
 	}
-	if (dlist_is_empty(&inbox) && pending_check_at <= now)
+	if (dlist_is_empty(&inbox) && !marked && pending_check_at <= now)
 		load_pending(now);
 
 	now = GetCurrentTimestamp();
 	place_inbox(now);
 	postrider_engine_run(now);
+	handling = false;
 	if (settle_is_due(now))
 		settle();
+	acquit(now);
+	if (well_at <= now)
+		forget_starts();
 	if (checkpoint_at <= now)
 		checkpoint(now);
 	if (maintenance_at <= now && postrider_shard_number() == 0)
@@ -467,6 +535,8 @@ wait_ms(void)
 	long		engine_ms = postrider_engine_timeout_ms(now);
 	long		result;
 
+	if (marked)
+		return 1;
 	if (dlist_is_empty(&inbox) && (read_wanted || postrider_reader_in_window()))
 		return 0;
 	if (postrider_shard_number() == 0)
@@ -518,8 +588,14 @@ start(WorkerSlot *slot)
 	begin("starting");
 	exit_if_absent();
 	SetUserIdAndSecContext(postrider_owner(), 0);
-	postrider_seed_clock();
 	postrider_shard_take(slot->shard, slot->shards);
+	careful = postrider_suspect_start();
+	commit();
+	XLogFlush(XactLastCommitEnd);
+	well_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), WELL_MS);
+
+	begin("starting");
+	postrider_seed_clock();
 	postrider_progress_load();
 	postrider_pending_recover();
 	refresh_config();
@@ -538,6 +614,7 @@ finish_up(void)
 	if (postrider_engine_finished_count() > 0)
 		settle();
 	checkpoint(GetCurrentTimestamp());
+	forget_starts();
 }
 
 static WaitEventSet *
@@ -619,8 +696,12 @@ run(int epoll_descriptor)
 static void
 leave_after_error(void)
 {
+	static bool leaving = false;
 	ErrorData  *error;
 
+	if (leaving)
+		proc_exit(1);
+	leaving = true;
 	HOLD_INTERRUPTS();
 	sigprocmask(SIG_SETMASK, &UnBlockSig, NULL);
 	QueryCancelPending = false;
@@ -643,6 +724,12 @@ leave_after_error(void)
 	StartTransactionCommand();
 	exit_if_absent();
 	CommitTransactionCommand();
+	if (marked && !handling)
+	{
+		begin("ending");
+		postrider_suspect_clear();
+		commit();
+	}
 	proc_exit(1);
 }
 

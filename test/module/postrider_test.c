@@ -11,6 +11,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,6 +34,8 @@
 
 PG_MODULE_MAGIC;
 
+void		_PG_init(void);
+
 PG_FUNCTION_INFO_V1(test_envelope);
 PG_FUNCTION_INFO_V1(test_headers);
 PG_FUNCTION_INFO_V1(test_address);
@@ -47,6 +50,26 @@ PG_FUNCTION_INFO_V1(test_microseconds);
 
 /* Stands in for the setting of src/guc.c. */
 char	   *postrider_key_file = NULL;
+
+/* Called by a worker with the topic of every message that it handles. */
+static void
+fail_on_message(const char *topic)
+{
+	if (strcmp(topic, "test.crash") == 0)
+		raise(SIGSEGV);
+	if (strcmp(topic, "test.error") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("fault for a test")));
+}
+
+/* Where the library is preloaded, messages can bring down the worker. */
+void
+_PG_init(void)
+{
+	if (process_shared_preload_libraries_in_progress)
+		*find_rendezvous_variable("postrider_message_hook") = fail_on_message;
+}
 
 static text *
 result_text(const char *string)
