@@ -13,9 +13,11 @@ use strict;
 use warnings;
 use Bench;
 use File::Path qw(rmtree);
+use POSIX ();
 use Time::HiRes qw(sleep time);
 
 my $number = 0;
+my $scripts = 0;
 
 my $settings = <<CONF;
 listen_addresses = ''
@@ -127,6 +129,12 @@ sub payload
 	return "jsonb_build_object('filler', repeat('x', " . filler($topic) . '))';
 }
 
+# A job of the same size for peers, whose body is the payload alone.
+sub job_payload
+{
+	return "json_build_object('filler', repeat('x', " . ($Bench::body_bytes - 13) . '))';
+}
+
 # The same with the statement's time and an id, for the recorder.
 sub timed_payload
 {
@@ -171,6 +179,39 @@ sub wait_delivered
 	return time;
 }
 
+# Waits until the worker has nothing to do.
+sub wait_idle
+{
+	my ($self) = @_;
+	my ($last, $since) = ('', 0);
+	Bench::wait_until('the worker is idle', 600, sub {
+		my $now = $self->sql('select messages_read, delivered, retried, queued, in_flight from postrider.worker');
+		($last, $since) = ($now, time) if $now ne $last;
+		return $now =~ /\|0\|0$/ && time - $since > 0.5;
+	}, 0.1);
+}
+
+# Processor time of the worker so far, in microseconds.
+sub worker_cpu_us
+{
+	my ($self) = @_;
+	my $pid = $self->worker_pid;
+	open(my $in, '<', "/proc/$pid/stat") or die $!;
+	my @fields = split ' ', <$in> =~ s/^.*\) //r;
+	return ($fields[11] + $fields[12]) * 1e6 / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
+
+# Memory of the worker's own in bytes: heap and stack, no shared memory and no
+# files ("Anonymous" of smaps_rollup; pages still shared with the postmaster
+# since the fork are counted in).
+sub worker_memory
+{
+	my ($self, $pid) = @_;
+	open(my $in, '<', '/proc/' . ($pid // $self->worker_pid) . '/smaps_rollup') or die $!;
+	while (<$in>) { return $1 * 1024 if /^Anonymous:\s+(\d+)/; }
+	die "smaps_rollup has no Anonymous\n";
+}
+
 # Stops and continues the worker, so that messages can be committed before it
 # reads any.
 sub freeze { my ($self) = @_; kill 'STOP', $self->{frozen} = $self->worker_pid; }
@@ -183,10 +224,17 @@ sub pgbench
 	return Bench::run($self->pgbench_command($script, @options));
 }
 
+# The same in the background; wait for it with waitpid.
+sub start_pgbench
+{
+	my ($self, $script, @options) = @_;
+	return Bench::spawn("$self->{dir}/pgbench.log", $self->pgbench_command($script, @options));
+}
+
 sub pgbench_command
 {
 	my ($self, $script, @options) = @_;
-	my $file = "$self->{dir}/script" . ++$number . '.sql';
+	my $file = "$self->{dir}/script" . ++$scripts . '.sql';
 	open(my $out, '>', $file) or die $!;
 	print $out $script;
 	close $out;
