@@ -50,7 +50,9 @@ sub measure_idle
 	my ($server) = @_;
 	$server->sql('alter system set autovacuum = off');
 	$server->sql('select pg_reload_conf()');
-	my $cpu_us = $server->worker_cpu_us;
+	my $pid = $server->worker_pid;
+	$server->disconnect;		# it reports what it did only when it ends
+	my $cpu_us = $server->worker_cpu_us($pid);
 	sleep 5;
 	my $elsewhere = $server->session('postgres');
 	my $query = "select xact_commit + xact_rollback from pg_stat_database where datname = 'bench'";
@@ -58,7 +60,7 @@ sub measure_idle
 	sleep $idle_s;
 	$idle = ($elsewhere->sql($query) - $before) * 60 / $idle_s;
 	sleep 5;
-	$idle_cpu_us = ($server->worker_cpu_us - $cpu_us) * 60 / ($idle_s + 10);
+	$idle_cpu_us = ($server->worker_cpu_us($pid) - $cpu_us) * 60 / ($idle_s + 10);
 }
 
 for my $round (1 .. Bench::rounds())

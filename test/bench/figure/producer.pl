@@ -22,7 +22,7 @@ $server->sql("select postrider.watch('watched')");
 $server->endpoint(name => 'producer', url => $nginx->url('/ok'), topic => 'watched.*',
 	max_in_flight => $Bench::in_flight, signing_secret => 'bench');
 
-my $row = "'customer', 12.50, repeat('x', 280)";
+my $row = "'customer', 12.50, repeat('x', 252)";
 
 sub insert_each
 {

@@ -83,6 +83,9 @@ sub sql
 	return $self->{session}->sql($query);
 }
 
+# Ends the session of sql(); the next sql() begins another.
+sub disconnect { my ($self) = @_; delete $self->{session}; }
+
 # A connection string for clients other than psql.
 sub url
 {
@@ -194,8 +197,8 @@ sub wait_idle
 # Processor time of the worker so far, in microseconds.
 sub worker_cpu_us
 {
-	my ($self) = @_;
-	my $pid = $self->worker_pid;
+	my ($self, $pid) = @_;
+	$pid //= $self->worker_pid;
 	open(my $in, '<', "/proc/$pid/stat") or die $!;
 	my @fields = split ' ', <$in> =~ s/^.*\) //r;
 	return ($fields[11] + $fields[12]) * 1e6 / POSIX::sysconf(POSIX::_SC_CLK_TCK());
