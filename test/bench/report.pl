@@ -21,12 +21,12 @@ sub first_line
 {
 	my ($file, $pattern) = @_;
 	open(my $in, '<', $file) or return '';
-	while (<$in>) { return $1 if /$pattern/; }
+	while (my $line = <$in>) { return $1 if $line =~ $pattern; }
 	return '';
 }
 my $machine = {
 	processor => first_line('/proc/cpuinfo', qr/^model name\s*:\s*(.*)/),
-	processors => scalar(() = `getconf _NPROCESSORS_ONLN` =~ /\d+/g) ? `getconf _NPROCESSORS_ONLN` + 0 : 0,
+	processors => `getconf _NPROCESSORS_ONLN` + 0,
 	memory_kb => first_line('/proc/meminfo', qr/^MemTotal:\s*(\d+)/) + 0,
 	kernel => first_line('/proc/version', qr/version (\S+)/),
 };
@@ -55,12 +55,12 @@ for my $figure (@figures)
 	}
 }
 
-my @width;
+my @width = (0) x 5;
 for my $cells (@$table)
 {
 	for (0 .. $#$cells)
 	{
-		$width[$_] = length $cells->[$_] if length $cells->[$_] > ($width[$_] // 0);
+		$width[$_] = length $cells->[$_] if length $cells->[$_] > $width[$_];
 	}
 }
 print "\n";

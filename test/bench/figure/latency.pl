@@ -24,9 +24,9 @@ sub acknowledged_us
 	for my $file (glob "$prefix.*")
 	{
 		open(my $in, '<', $file) or die $!;
-		while (<$in>)
+		while (my $line = <$in>)
 		{
-			my ($client, undef, undef, undef, $s, $us) = split / /;
+			my ($client, undef, undef, undef, $s, $us) = split / /, $line;
 			$at{ $client * 1e9 + ++$number{$client} } = $s * 1e6 + $us;
 		}
 		unlink $file;

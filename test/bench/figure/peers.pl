@@ -25,11 +25,11 @@ sub measure
 	my $pid = open2(my $out, my $in, node($name, 'run', $server->url, $nginx->url('/ok'),
 		$count, $Bench::in_flight));
 	my %at;
-	while (<$out>)
+	while (my $word = <$out>)
 	{
-		chomp;
-		$at{$_} = time;
-		last if $_ eq 'sent';
+		chomp $word;
+		$at{$word} = time;
+		last if $word eq 'sent';
 	}
 	die "$name ended early\n" unless $at{sent};
 	Bench::wait_until("$name has completed all", 60, sub { !$server->sql($left) });

@@ -105,10 +105,10 @@ sub records
 	my ($self, $block) = @_;
 	$self->control('write');
 	open(my $in, '<', $self->{records}) or die $!;
-	while (<$in>)
+	while (my $line = <$in>)
 	{
-		chomp;
-		$block->(split / /);
+		chomp $line;
+		$block->(split / /, $line);
 	}
 }
 

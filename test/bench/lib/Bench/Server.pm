@@ -211,7 +211,7 @@ sub worker_memory
 {
 	my ($self, $pid) = @_;
 	open(my $in, '<', '/proc/' . ($pid // $self->worker_pid) . '/smaps_rollup') or die $!;
-	while (<$in>) { return $1 * 1024 if /^Anonymous:\s+(\d+)/; }
+	while (my $line = <$in>) { return $1 * 1024 if $line =~ /^Anonymous:\s+(\d+)/; }
 	die "smaps_rollup has no Anonymous\n";
 }
 
