@@ -52,9 +52,9 @@ test:
 
 # Measures; never fails for being slow, and is no part of CI.
 bench:
-	test/setup/install-packages test
+	test/setup/install-packages bench
 	$(MAKE) -s build-and-install
-	test/run bench
+	test/bench/run
 
 demo:
 	test/setup/install-packages build
