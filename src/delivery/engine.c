@@ -351,6 +351,21 @@ postrider_engine_run(TimestampTz now)
 }
 
 void
+postrider_engine_shift(int64 microseconds)
+{
+	dlist_iter	iter;
+
+	if (!TIMESTAMP_NOT_FINITE(curl_deadline))
+		curl_deadline += microseconds;
+	if (!TIMESTAMP_NOT_FINITE(unblock_at))
+		unblock_at += microseconds;
+	dlist_foreach(iter, &blocked_lanes)
+		postrider_lane_shift(dlist_container(Lane, node, iter.cur), microseconds);
+	dlist_foreach(iter, &ready_lanes)
+		postrider_lane_shift(dlist_container(Lane, node, iter.cur), microseconds);
+}
+
+void
 postrider_engine_hold(void)
 {
 	held = true;

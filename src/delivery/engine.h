@@ -32,6 +32,9 @@ extern void postrider_engine_run(TimestampTz now);
 /* Starts no more requests from now on; those in flight may end. */
 extern void postrider_engine_hold(void);
 
+/* The wall clock was set: moves all times of the engine and its lanes. */
+extern void postrider_engine_shift(int64 microseconds);
+
 /* How long it may be left alone, in milliseconds; -1 for ever. */
 extern long postrider_engine_timeout_ms(TimestampTz now);
 

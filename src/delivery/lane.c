@@ -38,6 +38,15 @@ postrider_lane_create(Endpoint *endpoint)
 	return lane;
 }
 
+void
+postrider_lane_shift(Lane *lane, int64 microseconds)
+{
+	if (lane->blocked_until != 0)
+		lane->blocked_until += microseconds;
+	if (lane->progress_at != 0)
+		lane->progress_at += microseconds;
+}
+
 int
 postrider_lane_room(const Lane *lane)
 {

@@ -74,4 +74,7 @@ extern Delivery *postrider_lane_pop(Lane *lane, TimestampTz now);
 extern void postrider_memory_account(int64 bytes);
 extern Size postrider_memory_free(void);
 
+/* The wall clock was set: moves the times of the lane. */
+extern void postrider_lane_shift(Lane *lane, int64 microseconds);
+
 #endif							/* POSTRIDER_LANE_H */

@@ -47,6 +47,15 @@ static SqlStatement cancel_orphans = {
 	SHARD_ARGUMENTS
 };
 
+static SqlStatement shift_retries = {
+	.text =
+	"update postrider.pending set due_at = due_at + $3 * interval '1 microsecond'"
+	" where reason in ('retry', 'overflow') and due_at < 'infinity'"
+	" and endpoint_id % $2 = $1",
+	.argument_count = 3,
+	.argument_types = {INT4OID, INT4OID, INT8OID}
+};
+
 /* Rows that a user's transaction has locked are left for the next time. */
 static SqlStatement lease_due = {
 	.text =
@@ -92,6 +101,18 @@ run_on_shard(SqlStatement *statement)
 	};
 
 	postrider_sql_run(statement, values, NULL, 0);
+}
+
+void
+postrider_pending_shift(int64 microseconds)
+{
+	Datum		values[] = {
+		Int32GetDatum(postrider_shard_number()),
+		Int32GetDatum(postrider_shard_count()),
+		Int64GetDatum(microseconds)
+	};
+
+	postrider_sql_run(&shift_retries, values, NULL, 0);
 }
 
 void

@@ -24,6 +24,9 @@ typedef struct PendingRoom
 	int			loaded;			/* result */
 } PendingRoom;
 
+/* The wall clock was set: retries keep their distance from now. */
+extern void postrider_pending_shift(int64 microseconds);
+
 /* Makes the leases of earlier workers due now. */
 extern void postrider_pending_recover(void);
 

@@ -40,6 +40,7 @@
 #include "outbox/shard.h"
 #include "outbox/suspect.h"
 #include "pgstat.h"
+#include "portability/instr_time.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
@@ -66,6 +67,9 @@
 
 /* Idle look at shared memory; no query. */
 #define LOOK_MS				1000
+
+/* A difference by which the wall clock must have been set. */
+#define CLOCK_STEP_US		(2 * USECS_PER_SEC)
 
 #define MAINTENANCE_MS		(60 * 60 * 1000)
 #define MAINTENANCE_RETRY_MS (60 * 1000)
@@ -471,6 +475,65 @@ maintain(TimestampTz now)
 		maintenance_at = now;
 }
 
+static void
+shift(TimestampTz *time, int64 microseconds)
+{
+	if (*time != 0 && !TIMESTAMP_NOT_FINITE(*time))
+		*time += microseconds;
+}
+
+/*
+ * Somebody set the wall clock, which all our times are in: they move along, or
+ * a step back by an hour would stop everything for an hour.  What was
+ * scheduled for a certain time (deliver_at, expires_at) stays.
+ */
+static void
+clock_was_set(int64 microseconds)
+{
+	dlist_iter	iter;
+
+	shift(&oldest_finished_at, microseconds);
+	shift(&checkpoint_at, microseconds);
+	shift(&maintenance_at, microseconds);
+	shift(&look_at, microseconds);
+	shift(&well_at, microseconds);
+	shift(&suspect_until, microseconds);
+	dlist_foreach(iter, postrider_deliveries())
+		shift(&dlist_container(Delivery, memory_node, iter.cur)->loaded_at, microseconds);
+	postrider_engine_shift(microseconds);
+
+	begin("following the clock");
+	postrider_pending_shift(microseconds);
+	commit();
+	pending_check_at = DT_NOBEGIN;
+	ereport(LOG,
+			(errmsg("%s: the clock was set by %.1f s; retries keep their distance from now",
+					MyBgworkerEntry->bgw_name, microseconds / 1000000.0)));
+}
+
+/* The wall clock against the one that nobody can set. */
+static void
+watch_clock(TimestampTz now)
+{
+	static TimestampTz last_now = 0;
+	static instr_time last_monotonic;
+	instr_time	monotonic;
+	int64		step = 0;
+
+	INSTR_TIME_SET_CURRENT(monotonic);
+	if (last_now != 0)
+	{
+		instr_time	elapsed = monotonic;
+
+		INSTR_TIME_SUBTRACT(elapsed, last_monotonic);
+		step = (now - last_now) - (int64) INSTR_TIME_GET_MICROSEC(elapsed);
+	}
+	last_now = now;
+	last_monotonic = monotonic;
+	if (step > CLOCK_STEP_US || step < -CLOCK_STEP_US)
+		clock_was_set(step);
+}
+
 static bool
 settle_is_due(TimestampTz now)
 {
@@ -491,6 +554,7 @@ work(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
+	watch_clock(now);
 	refresh_config_if_told();
 	handling = true;
 	if (dlist_is_empty(&inbox) && !marked && (read_wanted || postrider_reader_in_window()) &&
