@@ -10,7 +10,7 @@ use Time::HiRes qw(sleep time);
 
 my $count = Bench::scale(200_000, 20_000);
 my $nginx = Bench::Receiver->nginx;
-my $peers = "$Bench::work/peers";
+my $peers = "$Bench::home/node";
 my %rates;
 
 die "Node 20 or later is needed: node says $1\n"
