@@ -281,6 +281,7 @@ end_request(Request *request, CURLcode code, TimestampTz now)
 							   retry_after_ms, delivery->message->expires_at,
 							   now, pg_prng_double(&pg_global_prng_state));
 	}
+	lane->failures = result->outcome == OUTCOME_DELIVERED ? 0 : lane->failures + 1;
 	lane->in_flight--;
 	in_flight--;
 	postrider_request_release(request);

@@ -69,7 +69,7 @@ postrider_lane_offer(Lane *lane, TimestampTz now)
 		return LANE_OVERFLOWS;
 	if (postrider_lane_room(lane) > 0)
 		return LANE_TAKES;
-	if (lane->blocked_until <= now &&
+	if (lane->failures < LANE_FAILING && lane->blocked_until <= now &&
 		!TimestampDifferenceExceeds(lane->progress_at, now, LANE_PATIENCE_MS))
 		return LANE_BUSY;
 	lane->overflowing = true;

@@ -26,6 +26,9 @@
 
 #define LANE_CAPACITY		1024
 #define LANE_PATIENCE_MS	100
+
+/* After so many failures in a row nobody waits for room any more. */
+#define LANE_FAILING		8
 #define MEMORY_BUDGET_BYTES (48 * 1024 * 1024)
 
 typedef enum LaneState
@@ -46,6 +49,7 @@ struct Lane
 	TimestampTz blocked_until;	/* Retry-After: nothing is sent before */
 	TimestampTz progress_at;	/* the last time that the queue got shorter,
 								 * or that it became full */
+	int			failures;		/* attempts that failed in a row */
 	bool		overflowing;
 	LaneState	state;
 	dlist_node	node;			/* in the engine's list for the state */

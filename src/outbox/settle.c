@@ -263,6 +263,19 @@ settle_attempt(const Delivery *delivery, PendingRows *finished,
 	}
 }
 
+/*
+ * The endpoint may have been enabled since the delivery was parked for being
+ * disabled; what enabling released was then not yet this one.
+ */
+static void
+release_if_enabled(Delivery *delivery)
+{
+	if (delivery->park_reason != PENDING_HELD || !delivery->endpoint->enabled)
+		return;
+	delivery->park_reason = PENDING_RETRY;
+	delivery->park_until = GetCurrentTimestamp();
+}
+
 void
 postrider_settle_write(dlist_head *deliveries, SettleTotals *totals)
 {
@@ -285,6 +298,7 @@ postrider_settle_write(dlist_head *deliveries, SettleTotals *totals)
 
 		if (delivery->settle == SETTLE_PARK)
 		{
+			release_if_enabled(delivery);
 			add_row(&waiting, delivery, delivery->park_until,
 					delivery->attempts, delivery->park_reason);
 			totals->next_due = Min(totals->next_due, delivery->park_until);

@@ -72,7 +72,7 @@
 #define CLOCK_STEP_US		(2 * USECS_PER_SEC)
 
 #define MAINTENANCE_MS		(60 * 60 * 1000)
-#define MAINTENANCE_RETRY_MS (60 * 1000)
+#define MAINTENANCE_RETRY_MS (7 * 1000)
 
 /* While a lane has no room, and while endpoints could not take what is due. */
 #define BUSY_MS				5
