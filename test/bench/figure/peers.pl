@@ -10,7 +10,7 @@ use Time::HiRes qw(sleep time);
 
 my $count = Bench::scale(200_000, 20_000);
 my $nginx = Bench::Receiver->nginx;
-my $peers = "$Bench::work/peers";
+my $peers = "$Bench::home/node";
 my %rates;
 
 die "Node 20 or later is needed: node says $1\n"
@@ -43,9 +43,9 @@ sub graphile_worker
 	my $server = Bench::Server->new(extension => 0);
 	Bench::run(node('graphile-worker', 'install', $server->url));
 	my $payload = Bench::Server::job_payload();
-	$server->sql("select count(graphile_worker.add_jobs(
+	$server->sql("select count(*) from graphile_worker.add_jobs(
 			(select array_agg(('deliver', $payload, null, null, null, null, null, null)::graphile_worker.job_spec)
-			from generate_series(1, 10000))))")
+			from generate_series(1, 10000)))")
 	  for 1 .. $count / 10000;
 	die "not all jobs are there\n"
 	  if $server->sql('select count(*) from graphile_worker._private_jobs') != $count;

@@ -11,8 +11,10 @@ use IO::Socket::INET;
 use JSON::PP;
 use Time::HiRes qw(sleep time);
 
-# The directory of this run, which goes when the run ends.
+# The directory of this figure, which goes when it has been measured, and that
+# of the whole run.
 our $work = $ENV{BENCH_WORK} or die "run test/bench/run\n";
+our $home = $ENV{BENCH_HOME};
 
 # What every comparison has in common.
 our $body_bytes = 500;
@@ -38,7 +40,7 @@ sub note
 	print "  $text\n";
 }
 
-sub program { return "$work/bin/$_[0]"; }
+sub program { return "$home/bin/$_[0]"; }
 
 # Hands the figure's result to the report.
 sub report

@@ -20,7 +20,7 @@ if (command === "install") {
 } else {
 	const send = sender(url, Number(connections));
 	const done = counter(Number(jobs));
-	const batchSize = Number(process.env.BATCH ?? 1000);
+	const batchSize = Number(process.env.BATCH ?? 4000);
 	const handlers = Number(process.env.HANDLERS ?? 4);
 	console.log("begin");
 	for (let i = 0; i < handlers; i++)
