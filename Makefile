@@ -37,7 +37,7 @@ all: check-version
 
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: check-version bench demo demo-stop test build-and-install
+.PHONY: check-version bench test-faults demo demo-stop test build-and-install
 
 build-and-install:
 	$(MAKE) -s all
@@ -49,6 +49,12 @@ test:
 	test/setup/install-packages test
 	$(MAKE) -s build-and-install
 	test/run $(SUITES)
+
+# Things break while messages flow; up to 20 minutes.  SEED=n repeats a run.
+test-faults:
+	test/setup/install-packages test
+	$(MAKE) -s build-and-install
+	test/faults/run
 
 # Measures; never fails for being slow, and is no part of CI.
 bench:

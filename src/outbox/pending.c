@@ -25,6 +25,19 @@ static SqlStatement recover_leases = {
 	SHARD_ARGUMENTS
 };
 
+/* The clock was set back while no worker ran: see clock_was_set() in worker.c. */
+static SqlStatement shift_after_stop = {
+	.text =
+	"with c as (update postrider.dispatch_cursor c set updated_at = now()"
+	"  from (select updated_at from postrider.dispatch_cursor where shard = $1) o"
+	"  where c.shard = $1 and o.updated_at > now() + interval '2 s'"
+	"  returning o.updated_at - now() as step)"
+	" update postrider.pending set due_at = due_at - c.step from c"
+	" where reason in ('retry', 'overflow') and due_at < 'infinity'"
+	" and endpoint_id % $2 = $1",
+	SHARD_ARGUMENTS
+};
+
 static SqlStatement release_held = {
 	.text =
 	"update postrider.pending p set due_at = now(), reason = 'retry'"
@@ -118,6 +131,7 @@ postrider_pending_shift(int64 microseconds)
 void
 postrider_pending_recover(void)
 {
+	run_on_shard(&shift_after_stop);
 	run_on_shard(&recover_leases);
 }
 

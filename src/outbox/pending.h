@@ -27,7 +27,7 @@ typedef struct PendingRoom
 /* The wall clock was set: retries keep their distance from now. */
 extern void postrider_pending_shift(int64 microseconds);
 
-/* Makes the leases of earlier workers due now. */
+/* At the start: makes the leases of earlier workers due now. */
 extern void postrider_pending_recover(void);
 
 /*

@@ -1,68 +1,91 @@
-# The clock is set an hour ahead, and back, while messages flow and fail.
+# The clock steps by an hour, forward and back, while the server runs and
+# while it is down.
 use strict;
 use warnings;
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
-use PostriderTest;
+use Faults;
+use Faults::Flow;
+use Faults::Receiver;
+use Faults::Server;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $directory = PostgreSQL::Test::Utils::tempdir();
-my $library = "$directory/clock.so";
-my $clock = "$directory/clock";
-system_or_bail('gcc', '-O2', '-Wall', '-Wextra', '-Werror', '-shared', '-fPIC', '-o', $library, "$ENV{TESTDIR}/faults/clock.c");
+Faults::seed();
 
+my $clock = Faults::work() . '/clock';
+my $offset = 0;
 sub set_clock
 {
 	my ($seconds) = @_;
-	open(my $file, -e $clock ? '+<' : '>', $clock) or die $!;
-	syswrite $file, pack('q', $seconds);
-	close $file;
+	open(my $out, -e $clock ? '+<' : '>', $clock) or die $!;
+	syswrite $out, pack('q', $seconds);
+	close $out;
+	$offset = $seconds;
 }
-
-my $node = PostriderTest::node('clock', no_extension => 1);
-$node->stop;
 set_clock(0);
+
+my $receiver = Faults::Receiver->new('clock');
+my $server = Faults::Server->new('clock_server', env => {
+	LD_PRELOAD => Faults::work() . '/clock.so', TEST_CLOCK => $clock });
+$server->up;
+my $flow = Faults::Flow->new($server, $receiver, 'a', 'b');
+
+sub check_clock
 {
-	local %ENV = (%ENV, LD_PRELOAD => $library, TEST_CLOCK => $clock);
-	$node->start;
+	my $seconds = $server->sql('select extract(epoch from clock_timestamp())') - time;
+	cmp_ok(abs($seconds - $offset), '<', 5, "the server's clock is off by $offset s");
 }
-my $receiver = PostriderTest::Receiver->start;
-my $sent = 0;
 
-sub arrives
+# What fails after the step is tried again soon, what is scheduled comes in
+# time, and what is prepared is found.
+sub works
 {
-	my ($count, $path, $wanted) = @_;
-	return eval { PostriderTest::wait_until(sub { $count->($path) >= $wanted }, "$wanted at $path", 15) };
+	my ($what) = @_;
+	my $position = $receiver->position;
+	$server->sql("begin; insert into ledger (id) select postrider.emit('fault.row', '{\"k\": \"x_prepared\"}'); prepare transaction 'clock'");
+	$receiver->command('a', 'status', 503);
+	$server->sql("insert into ledger (id) select postrider.emit('fault.row', '{\"k\": \"x_retried\"}') from generate_series(1, 10)");
+	$server->sql("insert into ledger (id) select postrider.emit('fault.row', '{\"k\": \"x_scheduled\"}', deliver_at => clock_timestamp() + interval '1 s')");
+	sleep 0.3;
+	$receiver->command('*', 'ok');
+	$server->sql("commit prepared 'clock'");
+	my %wanted = (x_retried => 20, x_scheduled => 2, x_prepared => 2);
+	my %got;
+	eval {
+		Faults::wait_until {
+			%got = ();
+			$receiver->each_request(sub { $got{ $_[4] }++ if $_[1] && $_[4] =~ /^x_/ }, $position);
+			!grep { ($got{$_} // 0) < $wanted{$_} } keys %wanted;
+		} 'all have come', 20;
+	};
+	is($got{$_} // 0, $wanted{$_}, "$what: what is " . substr($_, 2) . ' comes within 20 s') for sort keys %wanted;
 }
 
-sub sql { return $node->safe_psql('postgres', $_[0]); }
-
-sql('create extension postrider');
-sql("insert into postrider.endpoint (name, url, backoff_base, backoff_max, timeout) values
-		('good', '" . $receiver->url('/ok/good') . "', '50 ms', '500 ms', '1 s'),
-		('shaky', '" . $receiver->url('/first/503/2') . "', '2 s', '2 s', '1 s'),
-		('hanging', '" . $receiver->url('/hang') . "', '50 ms', '500 ms', '1 s');
-	insert into postrider.subscription (topic, endpoint) values ('t.*', 'good'), ('t.*', 'shaky')");
-
-for my $offset (0, 3600, 0, -3600, 0)
+$flow->start_emitters(2, 20);
+ok(defined $flow->wait_for_flow(0), 'messages flow');
+check_clock();
+works('before');
+for my $step ([ 3600, 'an hour forward' ], [ 0, 'an hour back' ], [ -3600, 'an hour back' ], [ 0, 'an hour forward' ])
 {
-	set_clock($offset);
-	my $before = $receiver->count('/hang');
-	sql("select postrider.emit('t.row', to_jsonb(i)) from generate_series(1, 20) i; select postrider.send('hanging', '1')");
-	$sent += 20;
-	ok(arrives(sub { scalar keys %{ $receiver->ids($_[0]) } }, '/ok/good', $sent),
-		"the clock at $offset s: messages arrive");
-	ok(arrives(sub { $receiver->count($_[0]) }, '/hang', $before + 2),
-		'a request that hangs is timed out and tried again');
-	ok(PostriderTest::wait_for($node, "select min(abs(extract(epoch from clock_timestamp() - updated_at))) < 60 from postrider.dispatch_cursor", 't', 15),
-		'the cursor is written');
+	my ($to, $what) = @$step;
+	$flow->fault("clock $what", sub {
+		set_clock($to);
+		sleep 1;
+	}, flow => 1);
+	check_clock();
+	works("clock $what");
 }
-ok(PostriderTest::wait_for($node, "select count(*) from postrider.delivery where endpoint = 'shaky' and status = 'delivered'", $sent, 20),
-	'retries come at their time, whatever the clock says');
-is(sql("select count(*) from (select payload, lag(payload) over (order by id) as before from postrider.message where topic = 't.row') m
-	where (payload = '1') <> coalesce(before = '20', true)"), 0, 'ids rise in the order of emits');
-ok(slurp_file($node->logfile) =~ /the clock was set by -(3600|3599\.\d)/, 'the log tells of it');
-
-$node->stop('fast');
+for my $step ([ 3600, 'an hour forward' ], [ 0, 'an hour back' ])
+{
+	my ($to, $what) = @$step;
+	$flow->fault("clock $what while down", sub {
+		$server->stop('immediate');
+		set_clock($to);
+		$server->up;
+	}, flow => 1);
+	works("clock $what while down");
+}
+$flow->stop_emitters;
+$flow->drain;
+$flow->account;
+$server->stop('fast');
 done_testing();

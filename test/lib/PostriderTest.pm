@@ -35,14 +35,14 @@ CONF
 }
 
 # Kills the postmaster and all its children with SIGKILL, as the loss of power
-# would; or the postmaster alone, so that the others have to notice.  The dead postmaster must be reaped before the next one starts, or its
+# would.  The dead postmaster must be reaped before the next one starts, or its
 # pid in postmaster.pid seems to live; where process 1 does not do that, we do.
 sub kill_server
 {
-	my ($node, $alone) = @_;
+	my ($node) = @_;
 	my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
 	my @children = split ' ', `ps -o pid= --ppid $postmaster`;
-	kill 'KILL', $postmaster, ($alone ? () : @children);
+	kill 'KILL', $postmaster, @children;
 	wait_until(sub {
 		waitpid $_, WNOHANG for $postmaster, @children;
 		return !kill 0, $postmaster, @children;
@@ -116,8 +116,6 @@ use Time::HiRes qw(time sleep);
 #   /reset              closes the connection in the middle of the answer
 #   /slow/100           200 after so many milliseconds
 #   /endless            a body without end
-#   /fault              what set_mode() says: ok, 503, hang, reset_request,
-#                       half_headers, half_body, slow_headers or endless
 # Every request is written as a line of JSON to a log that requests() reads.
 sub start
 {
@@ -125,7 +123,6 @@ sub start
 	my $self = bless { dir => tempdir(CLEANUP => 1), port => $options{port} || 0 }, $class;
 	$self->{log} = "$self->{dir}/requests";
 	open(my $touch, '>', $self->{log}) or die $!;
-	$self->set_mode('ok');
 	$self->up;
 	return $self;
 }
@@ -165,15 +162,6 @@ sub DESTROY
 	my ($self) = @_;
 	local $?;
 	$self->down;
-}
-
-sub set_mode
-{
-	my ($self, $mode) = @_;
-	open(my $file, '>', "$self->{log}.new") or die $!;
-	print $file $mode;
-	close $file;
-	rename "$self->{log}.new", "$self->{log}.mode" or die $!;
 }
 
 sub url { my ($self, $path) = @_; return "http://127.0.0.1:$self->{port}$path"; }
@@ -223,8 +211,7 @@ sub serve
 		while (@later && $later[0]{at} <= time)
 		{
 			my $answer = shift @later;
-			if (defined $answer->{bytes}) { syswrite $answer->{socket}, $answer->{bytes}; }
-			else { answer($answer->{socket}, 200, ''); }
+			answer($answer->{socket}, 200, '');
 		}
 		for my $socket (@ready)
 		{
@@ -258,10 +245,9 @@ sub serve
 				my $body = substr($input{$socket}, length($head) + 4, $size);
 				substr($input{$socket}, 0, length($head) + 4 + $size) = '';
 				my ($method, $path) = split / /, $line;
-				my (undef, $verb, @args) = split m{/}, $path;
-				my $mode = $verb eq 'fault' ? mode($log_name) : 'ok';
-				print $log encode_json({ method => $method, path => $path, mode => $mode,
+				print $log encode_json({ method => $method, path => $path,
 						headers => \%headers, body => $body, time => time }), "\n";
+				my (undef, $verb, @args) = split m{/}, $path;
 				my $tries = ++$tries{$path}{ $headers{'webhook-id'} // '' };
 				if ($verb eq 'status') { answer($socket, $args[0], 'as told'); }
 				elsif ($verb eq 'gone') { answer($socket, 410, ''); }
@@ -270,29 +256,20 @@ sub serve
 				{
 					answer($socket, $args[0], 'not yet', "Retry-After: $args[2]\r\n");
 				}
-				elsif ($verb eq 'hang' || $mode eq 'hang') { }
-				elsif ($mode eq '503') { answer($socket, 503, 'a bad moment'); }
-				elsif ($mode eq 'slow_headers')
-				{
-					my $at = time;
-					push @later, map { { at => $at + 0.02 * $_->[0], socket => $socket, bytes => $_->[1] } }
-					  [ 1, 'HTTP/1.1 ' ], [ 2, "200 OK\r\nContent" ], [ 3, "-Length: 0\r\n" ], [ 4, "\r\n" ];
-					@later = sort { $a->{at} <=> $b->{at} } @later;
-				}
+				elsif ($verb eq 'hang') { }
 				elsif ($verb eq 'slow')
 				{
 					push @later, { at => time + $args[0] / 1000, socket => $socket };
 				}
-				elsif ($verb eq 'reset' || $mode =~ /^(reset|half)_/)
+				elsif ($verb eq 'reset')
 				{
-					syswrite $socket, "HTTP/1.1 200 OK\r\nContent-Le" unless $mode =~ /^reset_|body/;
-					syswrite $socket, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf " if $mode eq 'half_body';
+					syswrite $socket, "HTTP/1.1 200 OK\r\nContent-Le";
 					$select->remove($socket);
 					delete $input{$socket};
 					close $socket;
 					last;
 				}
-				elsif ($verb eq 'endless' || $mode eq 'endless')
+				elsif ($verb eq 'endless')
 				{
 					my $chunk = 'x' x 65536;
 					syswrite $socket, "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n";
@@ -302,14 +279,6 @@ sub serve
 			}
 		}
 	}
-}
-
-sub mode
-{
-	my ($log_name) = @_;
-	open(my $file, '<', "$log_name.mode") or return 'ok';
-	my $mode = <$file>;
-	return $mode;
 }
 
 sub answer
