@@ -83,10 +83,6 @@
 #define WINDOW_TYPES \
 	{UUIDOID, TEXTOID, INT8OID, UUIDOID, TEXTARRAYOID, INT8OID, INT8OID, UUIDOID}
 
-static SqlStatement take_snapshot = {
-	.text = "select pg_current_snapshot()::text"
-};
-
 static SqlStatement count_stragglers = {
 	.text =
 	"select count(*) from (select from postrider.message m where" IS_STRAGGLER
@@ -121,13 +117,19 @@ static SqlStatement read_with_few_stragglers = {
 	.argument_types = WINDOW_TYPES
 };
 
-/* $8 id before the first straggler */
+/*
+ * $8 id before the first message of either kind.  One scan for both, because two
+ * would each walk over the messages of the other, and again for every chunk.
+ */
 static SqlStatement read_with_many_stragglers = {
 	.text =
-	"(" MAIN_STREAM ") union all"
-	" (select" MESSAGE_COLUMNS " from postrider.message m where" IS_STRAGGLER
-	" and m.id > greatest($1, $8) order by m.id limit 500)"
-	" order by 1 limit 500",
+	"select" MESSAGE_COLUMNS " from postrider.message m"
+	" where m.id > greatest($1, $8)"
+	" and (m.id > $4 and m.xid >= $3::text::xid8"
+	" or m.xid = any ($5::xid8[])"
+	" or m.xid >= $6::text::xid8 and m.xid < $7::text::xid8)"
+	" and pg_visible_in_snapshot(m.xid, $2::pg_snapshot)"
+	" order by m.id limit 500",
 	.argument_count = WINDOW_ARGUMENTS,
 	.argument_types = WINDOW_TYPES
 };
@@ -155,7 +157,7 @@ typedef enum Stragglers
 /* Where the reader stands; the cursor of progress.c follows behind. */
 static LogCursor at;
 static Stragglers stragglers;
-static pg_uuid_t before_first_straggler;
+static pg_uuid_t before_first;
 static bool recovering;
 
 /* What the last reading led to, in force once it is committed. */
@@ -190,13 +192,16 @@ void
 postrider_reader_open_window(void)
 {
 	LogPoint	end;
+	char	   *snapshot;
 
 	postrider_id_current_floor(&end.floor_id);
 	pg_memory_barrier();
 	end.floor_xid = ReadNextFullTransactionId();
-	if (postrider_sql_run(&take_snapshot, NULL, NULL, 1) != 1)
-		elog(ERROR, "no snapshot");
-	end.snapshot = postrider_sql_text(0, 0, TopMemoryContext);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	snapshot = OidOutputFunctionCall(F_PG_SNAPSHOT_OUT,
+									 OidFunctionCall0(F_PG_CURRENT_SNAPSHOT));
+	PopActiveSnapshot();
+	end.snapshot = MemoryContextStrdup(TopMemoryContext, snapshot);
 	at.end = end;
 	at.in_window = true;
 	memset(&at.position, 0, sizeof(at.position));
@@ -230,7 +235,7 @@ window_arguments(Datum *values)
 									 TEXTOID, -1);
 	values[5] = Int64GetDatum((int64) xmax);
 	values[6] = Int64GetDatum((int64) Max(xmax, floor_xid));
-	values[7] = UUIDPGetDatum(&before_first_straggler);
+	values[7] = UUIDPGetDatum(&before_first);
 }
 
 /* Finds out, once per window, how many messages of stragglers there are. */
@@ -238,7 +243,16 @@ static void
 look_for_stragglers(const Datum *values)
 {
 	int64		count;
+	uint64		xmax;
+	const char *in_progress;
 
+	/* All transactions before floor_xid had ended. */
+	parse_snapshot(at.start.snapshot, &xmax, &in_progress);
+	if (*in_progress == '\0' && xmax >= U64FromFullTransactionId(at.start.floor_xid))
+	{
+		stragglers = STRAGGLERS_NONE;
+		return;
+	}
 	postrider_sql_run(&count_stragglers, values, NULL, 1);
 	count = postrider_sql_int64(0, 0);
 	stragglers = count == 0 ? STRAGGLERS_NONE :
@@ -246,9 +260,11 @@ look_for_stragglers(const Datum *values)
 	if (stragglers == STRAGGLERS_MANY)
 	{
 		postrider_sql_run(&first_straggler, values, NULL, 1);
-		before_first_straggler = postrider_sql_uuid(0, 0);
-		for (int i = UUID_LEN - 1; i >= 0 && before_first_straggler.data[i]-- == 0; i--)
+		before_first = postrider_sql_uuid(0, 0);
+		for (int i = UUID_LEN - 1; i >= 0 && before_first.data[i]-- == 0; i--)
 			 /* borrow */ ;
+		if (postrider_id_compare(&at.start.floor_id, &before_first) < 0)
+			before_first = at.start.floor_id;
 	}
 }
 

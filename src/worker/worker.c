@@ -14,6 +14,12 @@
  * There is one wait point: latch, postmaster death, and the engine's epoll
  * descriptor.
  *
+ * Gathering.  A wake-up for each of many small transactions costs both sides
+ * more than the message itself: a signal, a switch of context, a snapshot, a
+ * transaction.  So at more than GATHER_RATE messages/s the worker, once woken,
+ * leaves its latch set for a moment, which makes setting it cheap, and then
+ * reads all that has come at once.
+ *
  * Errors end the process.  Nothing is lost by that: what was not settled is
  * found again from the cursor, and the launcher starts the next worker, at
  * growing intervals while it fails.  What was in flight is sent twice.
@@ -85,6 +91,11 @@
 #define WELL_MS				30000
 #define SUSPECT_MS			200
 
+/* From so many messages in a bucket on, they are gathered for so long. */
+#define GATHER_BUCKET_US	10000
+#define GATHER_MESSAGES		25	/* 2,500/s */
+#define GATHER_MS			1
+
 /* An endpoint is given due deliveries when it has room for so many. */
 #define PENDING_MIN_ROOM	64
 #define PENDING_MAX_ROOM	256
@@ -114,6 +125,10 @@ static bool careful = false;
 static bool marked = false;
 static TimestampTz suspect_until = 0;
 static bool handling = false;	/* the content of messages */
+
+static bool gathering = false;
+static TimestampTz last_read_at = 0;
+static TimestampTz gather_until = 0;	/* the latch is left set; or 0 */
 
 /*
  * SIGTERM.  A statement that waits or computes is cancelled; apart from that
@@ -300,6 +315,26 @@ forget_starts(void)
 	well_at = DT_NOEND;
 }
 
+/* Sets "gathering" by the rate at which messages come. */
+static void
+count_messages(int messages)
+{
+	static TimestampTz bucket_start = 0;
+	static int	bucket = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	last_read_at = now;
+	if (now - bucket_start >= GATHER_BUCKET_US || now < bucket_start)
+	{
+		gathering = now - bucket_start < 2 * GATHER_BUCKET_US &&
+			bucket >= GATHER_MESSAGES;
+		bucket_start = now;
+		bucket = 0;
+	}
+	bucket += messages;
+	gathering = gathering || bucket >= GATHER_MESSAGES;
+}
+
 /* Reads a chunk of new messages into the inbox. */
 static void
 read_log(void)
@@ -319,6 +354,7 @@ read_log(void)
 	messages = postrider_reader_read(&inbox, careful ? 1 : READER_CHUNK);
 	commit();
 	postrider_reader_committed();
+	count_messages(messages);
 	pg_atomic_fetch_add_u64(&counters->messages_read, messages);
 }
 
@@ -501,6 +537,7 @@ clock_was_set(int64 microseconds)
 	dlist_foreach(iter, postrider_deliveries())
 		shift(&dlist_container(Delivery, memory_node, iter.cur)->loaded_at, microseconds);
 	postrider_engine_shift(microseconds);
+	last_read_at = gather_until = 0;
 
 	begin("following the clock");
 	postrider_pending_shift(microseconds);
@@ -681,8 +718,15 @@ finish_up(void)
 	forget_starts();
 }
 
+typedef struct WaitPoint
+{
+	WaitEventSet *all;
+	WaitEventSet *without_latch;
+} WaitPoint;
+
+/* The wait point, and the same without the latch. */
 static WaitEventSet *
-make_wait_point(int epoll_descriptor)
+make_wait_point(int epoll_descriptor, bool with_latch)
 {
 	WaitEventSet *events;
 
@@ -691,23 +735,45 @@ make_wait_point(int epoll_descriptor)
 #else
 	events = CreateWaitEventSet(TopMemoryContext, 3);
 #endif
-	AddWaitEventToSet(events, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	if (with_latch)
+		AddWaitEventToSet(events, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	AddWaitEventToSet(events, WL_SOCKET_READABLE, epoll_descriptor, NULL, NULL);
 	return events;
 }
 
-/* The one wait point. */
+/*
+ * Waits.  A latch that is found set is either reset, and we read; or, while
+ * gathering, left as it is until the moment is over.
+ */
 static void
-wait(WaitEventSet *events, long timeout_ms)
+wait(WaitPoint *point, long timeout_ms)
 {
 	WaitEvent	event;
+	WaitEventSet *events = point->all;
 
+	if (gather_until != 0)
+	{
+		if (GetCurrentTimestamp() < gather_until)
+		{
+			events = point->without_latch;
+			timeout_ms = Min(timeout_ms, GATHER_MS);
+		}
+		else
+			gather_until = 0;
+	}
 	if (WaitEventSetWait(events, timeout_ms, &event, 1, PG_WAIT_EXTENSION) == 1 &&
 		event.events == WL_LATCH_SET)
 	{
-		ResetLatch(MyLatch);
-		read_wanted = true;
+		TimestampTz until = TimestampTzPlusMilliseconds(last_read_at, GATHER_MS);
+
+		if (gathering && GetCurrentTimestamp() < until)
+			gather_until = until;
+		else
+		{
+			ResetLatch(MyLatch);
+			read_wanted = true;
+		}
 	}
 	CHECK_FOR_INTERRUPTS();
 	if (ConfigReloadPending)
@@ -724,7 +790,7 @@ wait(WaitEventSet *events, long timeout_ms)
  * workers that come after us need not send them again.
  */
 static void
-hand_over(WaitEventSet *events)
+hand_over(WaitPoint *point)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz end = TimestampTzPlusMilliseconds(now, HANDOVER_MS);
@@ -732,7 +798,7 @@ hand_over(WaitEventSet *events)
 	postrider_engine_hold();
 	while (postrider_engine_in_flight() > 0 && now < end && !shutdown_requested)
 	{
-		wait(events, SETTLE_DELAY_MS);
+		wait(point, SETTLE_DELAY_MS);
 		now = GetCurrentTimestamp();
 		postrider_engine_run(now);
 		if (settle_is_due(now))
@@ -743,16 +809,19 @@ hand_over(WaitEventSet *events)
 static void
 run(int epoll_descriptor)
 {
-	WaitEventSet *events = make_wait_point(epoll_descriptor);
+	WaitPoint	point = {
+		.all = make_wait_point(epoll_descriptor, true),
+		.without_latch = make_wait_point(epoll_descriptor, false)
+	};
 
 	while (!shutdown_requested && postrider_workers == postrider_shard_count())
 	{
-		wait(events, wait_ms());
+		wait(&point, wait_ms());
 		if (!shutdown_requested)
 			work();
 	}
 	if (!shutdown_requested)
-		hand_over(events);
+		hand_over(&point);
 	finish_up();
 }
 
