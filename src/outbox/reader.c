@@ -69,24 +69,28 @@
 /* $1 position, $2 snapshot S, $3 first xid, $4 floor id */
 #define MAIN_STREAM \
 	"select" MESSAGE_COLUMNS " from postrider.message m" \
-	" where m.id > greatest($1, $4) and m.xid >= $3::text::xid8" \
-	" and pg_visible_in_snapshot(m.xid, $2::pg_snapshot)" \
+	" where m.id > greatest($1, $4) and m.xid >= $3" \
+	" and pg_visible_in_snapshot(m.xid, $2)" \
 	" order by m.id limit 500"
 
-/* $5 xids in progress in P, $6 and $7 bounds of the other stragglers */
+/*
+ * $5 xids in progress in P, $6 and $7 bounds of the other stragglers.  Where
+ * these look for ids, they say "is true", so that the planner takes the index on
+ * xid and does not walk through the log by the primary key.
+ */
 #define IS_STRAGGLER \
-	" (m.xid = any ($5::xid8[])" \
-	" or (m.xid >= $6::text::xid8 and m.xid < $7::text::xid8))" \
-	" and pg_visible_in_snapshot(m.xid, $2::pg_snapshot)"
+	" (m.xid = any ($5)" \
+	" or (m.xid >= $6 and m.xid < $7))" \
+	" and pg_visible_in_snapshot(m.xid, $2)"
 
 #define WINDOW_ARGUMENTS 8
 #define WINDOW_TYPES \
-	{UUIDOID, TEXTOID, INT8OID, UUIDOID, TEXTARRAYOID, INT8OID, INT8OID, UUIDOID}
+	{UUIDOID, PG_SNAPSHOTOID, XID8OID, UUIDOID, XID8ARRAYOID, XID8OID, XID8OID, UUIDOID}
 
 static SqlStatement count_stragglers = {
 	.text =
 	"select count(*) from (select from postrider.message m where" IS_STRAGGLER
-	" and m.id > $1 and $3 is not null and $4 is not null and $8 is not null limit 5001) s",
+	" and (m.id > $1) is true and $3 is not null and $4 is not null and $8 is not null limit 5001) s",
 	.argument_count = WINDOW_ARGUMENTS,
 	.argument_types = WINDOW_TYPES
 };
@@ -94,7 +98,7 @@ static SqlStatement count_stragglers = {
 static SqlStatement first_straggler = {
 	.text =
 	"with s as materialized (select m.id from postrider.message m where" IS_STRAGGLER
-	" and m.id > $1 and $3 is not null and $4 is not null and $8 is not null)"
+	" and (m.id > $1) is true and $3 is not null and $4 is not null and $8 is not null)"
 	" select id from s order by id limit 1",
 	.argument_count = WINDOW_ARGUMENTS,
 	.argument_types = WINDOW_TYPES
@@ -103,14 +107,14 @@ static SqlStatement first_straggler = {
 static SqlStatement read_main = {
 	.text = MAIN_STREAM,
 	.argument_count = 4,
-	.argument_types = {UUIDOID, TEXTOID, INT8OID, UUIDOID}
+	.argument_types = {UUIDOID, PG_SNAPSHOTOID, XID8OID, UUIDOID}
 };
 
 static SqlStatement read_with_few_stragglers = {
 	.text =
 	"with s as materialized"
 	" (select" MESSAGE_COLUMNS " from postrider.message m where" IS_STRAGGLER
-	" and m.id > $1 and $8 is not null)"
+	" and (m.id > $1) is true and $8 is not null)"
 	" (" MAIN_STREAM ") union all (select * from s order by 1 limit 500)"
 	" order by 1 limit 500",
 	.argument_count = WINDOW_ARGUMENTS,
@@ -125,10 +129,10 @@ static SqlStatement read_with_many_stragglers = {
 	.text =
 	"select" MESSAGE_COLUMNS " from postrider.message m"
 	" where m.id > greatest($1, $8)"
-	" and (m.id > $4 and m.xid >= $3::text::xid8"
-	" or m.xid = any ($5::xid8[])"
-	" or m.xid >= $6::text::xid8 and m.xid < $7::text::xid8)"
-	" and pg_visible_in_snapshot(m.xid, $2::pg_snapshot)"
+	" and (m.id > $4 and m.xid >= $3"
+	" or m.xid = any ($5)"
+	" or m.xid >= $6 and m.xid < $7)"
+	" and pg_visible_in_snapshot(m.xid, $2)"
 	" order by m.id limit 500",
 	.argument_count = WINDOW_ARGUMENTS,
 	.argument_types = WINDOW_TYPES
@@ -228,13 +232,14 @@ window_arguments(Datum *values)
 
 	parse_snapshot(at.start.snapshot, &xmax, &in_progress);
 	values[0] = UUIDPGetDatum(&at.position);
-	values[1] = CStringGetTextDatum(at.end.snapshot);
-	values[2] = Int64GetDatum((int64) Max(xmax, floor_xid));
+	values[1] = OidInputFunctionCall(F_PG_SNAPSHOT_IN, at.end.snapshot,
+									 PG_SNAPSHOTOID, -1);
+	values[2] = UInt64GetDatum(Max(xmax, floor_xid));
 	values[3] = UUIDPGetDatum(&at.start.floor_id);
 	values[4] = OidInputFunctionCall(F_ARRAY_IN, psprintf("{%s}", in_progress),
-									 TEXTOID, -1);
-	values[5] = Int64GetDatum((int64) xmax);
-	values[6] = Int64GetDatum((int64) Max(xmax, floor_xid));
+									 XID8OID, -1);
+	values[5] = UInt64GetDatum(xmax);
+	values[6] = values[2];
 	values[7] = UUIDPGetDatum(&before_first);
 }
 
