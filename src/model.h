@@ -49,6 +49,16 @@ typedef struct Message
 typedef struct Lane Lane;		/* delivery/lane.h */
 typedef struct ReadChunk ReadChunk; /* outbox/progress.h */
 
+/* What is deferred for an endpoint: outbox/deferred.h. */
+typedef struct DeferredQueue
+{
+	dlist_node	node;			/* in the list of those that have some */
+	dlist_head	blocks;
+	int			count;
+	int64		taken;			/* how many have left the queue since ... */
+	TimestampTz since;			/* ... the first one was deferred */
+} DeferredQueue;
+
 /*
  * An endpoint as the worker knows it.  The struct lives as long as the
  * worker or until the row is gone and nothing points here any more.  The
@@ -82,6 +92,7 @@ typedef struct Endpoint
 	MemoryContext policy_context;	/* holds the strings above */
 
 	Lane	   *lane;			/* delivery state */
+	DeferredQueue deferred;
 } Endpoint;
 
 typedef enum AttemptOutcome

@@ -8,11 +8,11 @@
  * much as is still free (so that many slow endpoints together can never take
  * the last of it), at most LANE_CAPACITY deliveries, and one in any case.
  *
- * A lane that is full makes the reader of the log wait, as it should for an
- * endpoint that just takes what it can.  If it has made no progress for
- * LANE_PATIENCE_MS, the endpoint is slow, and must not hold up the others: the
- * lane overflows, and what comes for it goes to the table pending until the
- * lane has been filled again from there.
+ * What comes from the log for a lane that is full is deferred: only its id is
+ * kept, until there is room (outbox/deferred.h).  If a full lane has made no
+ * progress for LANE_PATIENCE_MS, or keeps failing, the endpoint is slow: the lane
+ * overflows, and what comes for it goes to the table pending until the lane has
+ * been filled again from there.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +27,7 @@
 #define LANE_CAPACITY		1024
 #define LANE_PATIENCE_MS	100
 
-/* After so many failures in a row nobody waits for room any more. */
+/* After so many failures in a row a full lane overflows at once. */
 #define LANE_FAILING		8
 #define MEMORY_BUDGET_BYTES (48 * 1024 * 1024)
 
@@ -59,7 +59,7 @@ struct Lane
 typedef enum LaneAnswer
 {
 	LANE_TAKES,
-	LANE_BUSY,					/* full just now: ask again in a moment */
+	LANE_BUSY,					/* full just now */
 	LANE_OVERFLOWS				/* slow: put the delivery in pending */
 } LaneAnswer;
 

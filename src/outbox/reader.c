@@ -26,7 +26,8 @@
  * that sees more than S; pg_visible_in_snapshot(xid, S) leaves that for the
  * next window.
  *
- * After a start, the window that is read again may have been sent in part:
+ * After a start, what is read again, up to the end of the first window that was
+ * not yet open before, may have been sent in part:
  * deliveries that have a final attempt or a row in pending are left out; a
  * message that has ended the worker too often (suspect.c) is not even looked at.
  *
@@ -41,6 +42,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "outbox/config.h"
+#include "outbox/deferred.h"
 #include "outbox/intake.h"
 #include "outbox/progress.h"
 #include "outbox/reader.h"
@@ -163,6 +165,7 @@ static LogCursor at;
 static Stragglers stragglers;
 static pg_uuid_t before_first;
 static bool recovering;
+static bool opened;				/* this window, by this process */
 
 /* What the last reading led to, in force once it is committed. */
 static bool window_ended;
@@ -184,6 +187,7 @@ postrider_reader_start(void)
 	postrider_log_cursor_copy(&at, postrider_progress_cursor());
 	stragglers = STRAGGLERS_UNKNOWN;
 	recovering = true;
+	opened = false;
 }
 
 bool
@@ -208,6 +212,7 @@ postrider_reader_open_window(void)
 	end.snapshot = MemoryContextStrdup(TopMemoryContext, snapshot);
 	at.end = end;
 	at.in_window = true;
+	opened = true;
 	memset(&at.position, 0, sizeof(at.position));
 	stragglers = STRAGGLERS_UNKNOWN;
 }
@@ -380,15 +385,20 @@ take_row(uint64 row, HTAB *settled, ReadChunk *chunk, dlist_head *deliveries)
 	for (int i = 0; i < count; i++)
 	{
 		Delivery   *delivery;
+		bool		scheduled;
 
 		if (is_settled(settled, &id, targets[i]->id))
+			continue;
+		scheduled = !isnull && deliver_at > GetCurrentTimestamp();
+		chunk->outstanding++;
+		if (!scheduled && targets[i]->deferred.count > 0 &&
+			postrider_deferred_add(targets[i], &id, chunk))
 			continue;
 		if (message == NULL)
 			message = postrider_message_make(&id, row, 1);
 		delivery = postrider_delivery_make(message, targets[i], deliveries);
 		delivery->chunk = chunk;
-		chunk->outstanding++;
-		if (!isnull && deliver_at > GetCurrentTimestamp())
+		if (scheduled)
 		{
 			delivery->settle = SETTLE_PARK;
 			delivery->park_reason = PENDING_SCHEDULED;
@@ -496,7 +506,8 @@ postrider_reader_committed(void)
 	at.start = at.end;
 	at.end.snapshot = NULL;
 	at.in_window = false;
-	recovering = false;
+	if (opened)
+		recovering = false;
 }
 
 /*

@@ -130,16 +130,24 @@ init_rows(PendingRows *rows, int capacity)
 }
 
 static void
-add_row(PendingRows *rows, const Delivery *delivery, TimestampTz due_at,
-		int attempts, PendingReason reason)
+add_key(PendingRows *rows, const pg_uuid_t *message_id, const Endpoint *endpoint,
+		TimestampTz due_at, int attempts, PendingReason reason)
 {
 	int			i = rows->count++;
 
-	rows->message_id[i] = UUIDPGetDatum(&delivery->message->id);
-	rows->endpoint_id[i] = Int32GetDatum(delivery->endpoint->id);
+	rows->message_id[i] = UUIDPGetDatum(message_id);
+	rows->endpoint_id[i] = Int32GetDatum(endpoint->id);
 	rows->due_at[i] = TimestampTzGetDatum(due_at);
 	rows->attempts[i] = Int32GetDatum(attempts);
 	rows->reason[i] = CStringGetTextDatum(reason_names[reason]);
+}
+
+static void
+add_row(PendingRows *rows, const Delivery *delivery, TimestampTz due_at,
+		int attempts, PendingReason reason)
+{
+	add_key(rows, &delivery->message->id, delivery->endpoint, due_at, attempts,
+			reason);
 }
 
 static Datum
@@ -328,6 +336,20 @@ postrider_settle_done(dlist_head *deliveries)
 			postrider_progress_settled(delivery->chunk);
 		postrider_delivery_free(delivery);
 	}
+}
+
+void
+postrider_settle_overflow(const Endpoint *endpoint, const pg_uuid_t *message_ids,
+						  int count)
+{
+	PendingRows waiting;
+	PendingReason reason = endpoint->enabled ? PENDING_OVERFLOW : PENDING_HELD;
+	TimestampTz due_at = endpoint->enabled ? GetCurrentTimestamp() : DT_NOEND;
+
+	init_rows(&waiting, count);
+	for (int i = 0; i < count; i++)
+		add_key(&waiting, &message_ids[i], endpoint, due_at, 0, reason);
+	run_on_rows(&write_pending, &waiting);
 }
 
 /* Is this one of the deliveries that the lease functions are about? */

@@ -31,6 +31,13 @@ extern void postrider_settle_write(dlist_head *deliveries, SettleTotals *totals)
 extern void postrider_settle_done(dlist_head *deliveries);
 
 /*
+ * Writes pending rows, due now, for messages that overflow an endpoint's lane;
+ * held ones if the endpoint is disabled.
+ */
+extern void postrider_settle_overflow(const Endpoint *endpoint,
+									  const pg_uuid_t *message_ids, int count);
+
+/*
  * Writes a pending row, as a lease, for deliveries that came from the log
  * before "before" and are still in memory, so that the cursor can move on.
  * Returns the number of them.  postrider_lease_done() follows the commit.

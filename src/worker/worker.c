@@ -31,12 +31,12 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "delivery/engine.h"
 #include "guc.h"
 #include "libpq/pqsignal.h"
 #include "miscadmin.h"
 #include "outbox/config.h"
+#include "outbox/deferred.h"
 #include "outbox/intake.h"
 #include "outbox/pending.h"
 #include "outbox/progress.h"
@@ -44,7 +44,6 @@
 #include "outbox/seed.h"
 #include "outbox/settle.h"
 #include "outbox/shard.h"
-#include "outbox/suspect.h"
 #include "pgstat.h"
 #include "portability/instr_time.h"
 #include "postmaster/bgworker.h"
@@ -56,8 +55,11 @@
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "worker/careful.h"
+#include "worker/feed.h"
 #include "worker/shmem.h"
 #include "worker/slot.h"
+#include "worker/step.h"
 #include "worker/wake.h"
 
 /* Outcomes are settled when there are so many, or the oldest is so old. */
@@ -80,111 +82,28 @@
 #define MAINTENANCE_MS		(60 * 60 * 1000)
 #define MAINTENANCE_RETRY_MS (7 * 1000)
 
-/* While a lane has no room, and while endpoints could not take what is due. */
-#define BUSY_MS				5
-#define SKIPPED_MS			20
-
-/*
- * After so long without a fault a worker has run well; and so long a message is
- * suspect at most (suspect.c).
- */
-#define WELL_MS				30000
-#define SUSPECT_MS			200
-
 /* From so many messages in a bucket on, they are gathered for so long. */
 #define GATHER_BUCKET_US	10000
 #define GATHER_MESSAGES		25	/* 2,500/s */
 #define GATHER_MS			1
 
-/* An endpoint is given due deliveries when it has room for so many. */
-#define PENDING_MIN_ROOM	64
-#define PENDING_MAX_ROOM	256
-
 PGDLLEXPORT void postrider_worker_main(Datum main_arg);
 
-static volatile sig_atomic_t shutdown_requested = false;
-static volatile sig_atomic_t in_transaction = false;
-static bool relations_changed = false;
-
-static MemoryContext cycle_context;
 static WorkerCounters *counters;
-static dlist_head inbox = DLIST_STATIC_INIT(inbox);
 
 static bool read_wanted = true;
 static uint64 config_loaded = 0;
 static uint64 pending_seen = 0;
-static TimestampTz pending_check_at = DT_NOBEGIN;
 static TimestampTz oldest_finished_at = 0;
 static TimestampTz checkpoint_at = 0;
 static TimestampTz maintenance_at = DT_NOBEGIN;
 static TimestampTz look_at = 0;
-static TimestampTz well_at = DT_NOEND;
 
-/* One message at a time; the one that is handled is marked. */
-static bool careful = false;
-static bool marked = false;
-static TimestampTz suspect_until = 0;
 static bool handling = false;	/* the content of messages */
 
 static bool gathering = false;
 static TimestampTz last_read_at = 0;
 static TimestampTz gather_until = 0;	/* the latch is left set; or 0 */
-
-/*
- * SIGTERM.  A statement that waits or computes is cancelled; apart from that
- * the loop sees the flag.
- */
-static void
-handle_sigterm(SIGNAL_ARGS)
-{
-	int			save_errno = errno;
-
-	shutdown_requested = true;
-	if (in_transaction)
-	{
-		InterruptPending = true;
-		QueryCancelPending = true;
-	}
-	SetLatch(MyLatch);
-	errno = save_errno;
-}
-
-static void
-relation_changed(Datum arg, Oid relation)
-{
-	relations_changed = true;
-}
-
-/* Leaves for good if the database has no extension (any more). */
-static void
-exit_if_absent(void)
-{
-	relations_changed = false;
-	if (OidIsValid(get_extension_oid("postrider", true)) &&
-		OidIsValid(postrider_owner()))
-		return;
-	postrider_slot_set_absent();
-	proc_exit(0);
-}
-
-static void
-begin(const char *activity)
-{
-	in_transaction = true;
-	postrider_sql_begin(activity);
-	MemoryContextSwitchTo(cycle_context);
-	if (relations_changed)
-		exit_if_absent();
-}
-
-static void
-commit(void)
-{
-	postrider_sql_commit();
-	in_transaction = false;
-	MemoryContextSwitchTo(cycle_context);
-	MemoryContextReset(cycle_context);
-}
 
 static void
 endpoint_changed(Endpoint *endpoint, bool is_new)
@@ -211,7 +130,7 @@ refresh_config(void)
 	postrider_pending_release();
 	postrider_pending_cancel_orphans();
 	config_loaded = changing ? 0 : generation;
-	pending_check_at = DT_NOBEGIN;
+	postrider_feed_pending_due(DT_NOBEGIN);
 }
 
 static void
@@ -221,9 +140,9 @@ refresh_config_if_told(void)
 
 	if (postrider_config_generation(&changing) == config_loaded)
 		return;
-	begin("loading the configuration");
+	postrider_step_begin("loading the configuration");
 	refresh_config();
-	commit();
+	postrider_step_commit();
 }
 
 /* Frees endpoints that were deleted, when nothing in memory points to one. */
@@ -233,7 +152,7 @@ forget_deleted_endpoints(void)
 	Endpoint  **endpoints;
 	int			count;
 
-	if (!dlist_is_empty(postrider_deliveries()))
+	if (!dlist_is_empty(postrider_deliveries()) || postrider_deferred_total() > 0)
 		return;
 	count = postrider_config_endpoints(&endpoints);
 	for (int i = 0; i < count; i++)
@@ -244,75 +163,6 @@ forget_deleted_endpoints(void)
 		postrider_config_forget(endpoints[i]);
 	}
 	pfree(endpoints);
-}
-
-/*
- * Moves deliveries from the inbox to their lanes, in order.  Stops where a lane
- * has no room just now.
- */
-static void
-place_inbox(TimestampTz now)
-{
-	while (!dlist_is_empty(&inbox))
-	{
-		Delivery   *delivery = dlist_head_element(Delivery, node, &inbox);
-		Endpoint   *endpoint = delivery->endpoint;
-		LaneAnswer	answer = LANE_TAKES;
-
-		if (delivery->settle == SETTLE_ATTEMPT && endpoint->enabled &&
-			!endpoint->deleted && !delivery->has_pending_row)
-			answer = postrider_lane_offer(endpoint->lane, now);
-		if (answer == LANE_BUSY)
-			return;
-
-		dlist_delete(&delivery->node);
-		if (delivery->settle == SETTLE_PARK)
-			postrider_engine_park(delivery, delivery->park_reason, delivery->park_until);
-		else if (answer == LANE_OVERFLOWS)
-			postrider_engine_park(delivery, PENDING_OVERFLOW, now);
-		else
-		{
-			postrider_engine_submit(delivery, now);
-			if (!endpoint->enabled || endpoint->deleted)
-				postrider_engine_endpoint_changed(endpoint);
-		}
-	}
-}
-
-/* Marks a message before it is handled; ends and begins the transaction. */
-static void
-mark(const pg_uuid_t *id)
-{
-	postrider_suspect_mark(id);
-	commit();
-	XLogFlush(XactLastCommitEnd);
-	marked = true;
-	suspect_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SUSPECT_MS);
-	begin("handling one message");
-}
-
-/* The message that is marked has been settled, or is in flight for long. */
-static void
-acquit(TimestampTz now)
-{
-	if (!marked ||
-		(!dlist_is_empty(postrider_deliveries()) && suspect_until > now))
-		return;
-	begin("handling one message");
-	postrider_suspect_clear();
-	commit();
-	marked = false;
-}
-
-/* Nothing has happened for a while: the starts before do not count any more. */
-static void
-forget_starts(void)
-{
-	begin("forgetting earlier starts");
-	postrider_suspect_forget();
-	commit();
-	careful = marked = false;
-	well_at = DT_NOEND;
 }
 
 /* Sets "gathering" by the rate at which messages come. */
@@ -342,86 +192,21 @@ read_log(void)
 	int			messages;
 	pg_uuid_t	next;
 
-	begin("reading messages");
+	postrider_step_begin("reading messages");
 	if (!postrider_reader_in_window())
 	{
 		read_wanted = false;
 		postrider_reader_open_window();
 	}
 	refresh_config();
-	if (careful && postrider_reader_peek(&next))
-		mark(&next);
-	messages = postrider_reader_read(&inbox, careful ? 1 : READER_CHUNK);
-	commit();
+	if (postrider_careful() && postrider_reader_peek(&next))
+		postrider_careful_mark(&next);
+	messages = postrider_reader_read(postrider_feed_inbox(),
+									 postrider_careful() ? 1 : READER_CHUNK);
+	postrider_step_commit();
 	postrider_reader_committed();
 	count_messages(messages);
 	pg_atomic_fetch_add_u64(&counters->messages_read, messages);
-}
-
-/*
- * Endpoints that can take due deliveries; *skipped if some cannot now.  If
- * "only" is not 0, just this one, and one delivery.
- */
-static int
-find_room(PendingRoom **rooms, int32 only, bool *skipped)
-{
-	Endpoint  **endpoints;
-	int			count = postrider_config_endpoints(&endpoints);
-	int			found = 0;
-
-	*rooms = palloc(sizeof(PendingRoom) * (count + 1));
-	*skipped = false;
-	for (int i = 0; i < count; i++)
-	{
-		int			room;
-
-		if (!endpoints[i]->enabled || endpoints[i]->deleted ||
-			(only != 0 && only != endpoints[i]->id))
-			continue;
-		room = postrider_lane_room(endpoints[i]->lane);
-		if (room < PENDING_MIN_ROOM && endpoints[i]->lane->queued > 0)
-		{
-			*skipped = true;
-			continue;
-		}
-		(*rooms)[found].endpoint = endpoints[i];
-		(*rooms)[found++].room = only != 0 ? 1 : Min(room, PENDING_MAX_ROOM);
-	}
-	return found;
-}
-
-/* Loads what is due from the table pending. */
-static void
-load_pending(TimestampTz now)
-{
-	PendingRoom *rooms;
-	bool		skipped;
-	bool		more = false;
-	int			count;
-	TimestampTz next_due = DT_NOEND;
-	pg_uuid_t	next;
-	int32		only = 0;
-
-	begin("reading pending deliveries");
-	if (careful && postrider_suspect_next_pending(&next, &only))
-		mark(&next);
-	count = find_room(&rooms, only, &skipped);
-	if (count > 0)
-		next_due = postrider_pending_load(rooms, count, &inbox);
-	for (int i = 0; i < count; i++)
-	{
-		if (rooms[i].loaded == rooms[i].room)
-			more = true;
-		else if (rooms[i].endpoint->lane->overflowing &&
-				 rooms[i].endpoint->lane->blocked_until <= now)
-			rooms[i].endpoint->lane->overflowing = false;
-	}
-	commit();
-
-	pending_check_at = more ? DT_NOBEGIN : next_due;
-	if (skipped)
-		pending_check_at = Min(pending_check_at,
-							   TimestampTzPlusMilliseconds(now, SKIPPED_MS));
 }
 
 /* Writes down what has ended. */
@@ -431,13 +216,13 @@ settle(void)
 	dlist_head *finished = postrider_engine_finished();
 	SettleTotals totals;
 
-	begin("settling deliveries");
+	postrider_step_begin("settling deliveries");
 	postrider_settle_write(finished, &totals);
-	commit();
+	postrider_step_commit();
 	postrider_settle_done(finished);
 	postrider_engine_finished_clear();
 	oldest_finished_at = 0;
-	pending_check_at = Min(pending_check_at, totals.next_due);
+	postrider_feed_pending_due(totals.next_due);
 	pg_atomic_fetch_add_u64(&counters->delivered, totals.delivered);
 	pg_atomic_fetch_add_u64(&counters->retried, totals.retried);
 	pg_atomic_fetch_add_u64(&counters->dead, totals.dead);
@@ -453,17 +238,17 @@ checkpoint(TimestampTz now)
 	checkpoint_at = TimestampTzPlusMilliseconds(now, CHECKPOINT_MS);
 	if (leases)
 	{
-		begin("writing leases");
+		postrider_step_begin("writing leases");
 		leases = postrider_lease_write(before) > 0;
-		commit();
+		postrider_step_commit();
 		if (leases)
 			postrider_lease_done(before);
 	}
 	if (postrider_progress_advance())
 	{
-		begin("writing the cursor");
+		postrider_step_begin("writing the cursor");
 		postrider_progress_save();
-		commit();
+		postrider_step_commit();
 		postrider_progress_saved();
 	}
 	forget_deleted_endpoints();
@@ -489,20 +274,18 @@ maintain(TimestampTz now)
 	{
 		Datum		values[] = {Int32GetDatum(postrider_retention_minutes)};
 
-		begin("maintaining partitions");
+		postrider_step_begin("maintaining partitions");
 		postrider_sql_run(&maintain_partitions, values, NULL, 1);
 		done = postrider_sql_text(0, 0, CurrentMemoryContext) == NULL;
-		commit();
+		postrider_step_commit();
 	}
 	PG_CATCH();
 	{
-		if (shutdown_requested)
+		if (postrider_shutdown_requested)
 			PG_RE_THROW();
 		EmitErrorReport();
 		FlushErrorState();
-		AbortCurrentTransaction();
-		in_transaction = false;
-		MemoryContextSwitchTo(cycle_context);
+		postrider_step_abort();
 		maintenance_at = TimestampTzPlusMilliseconds(now, MAINTENANCE_RETRY_MS);
 		done = true;
 	}
@@ -532,17 +315,17 @@ clock_was_set(int64 microseconds)
 	shift(&checkpoint_at, microseconds);
 	shift(&maintenance_at, microseconds);
 	shift(&look_at, microseconds);
-	shift(&well_at, microseconds);
-	shift(&suspect_until, microseconds);
+	postrider_careful_shift(microseconds);
 	dlist_foreach(iter, postrider_deliveries())
 		shift(&dlist_container(Delivery, memory_node, iter.cur)->loaded_at, microseconds);
 	postrider_engine_shift(microseconds);
+	postrider_deferred_shift(microseconds);
 	last_read_at = gather_until = 0;
 
-	begin("following the clock");
+	postrider_step_begin("following the clock");
 	postrider_pending_shift(microseconds);
-	commit();
-	pending_check_at = DT_NOBEGIN;
+	postrider_step_commit();
+	postrider_feed_pending_due(DT_NOBEGIN);
 	ereport(LOG,
 			(errmsg("%s: the clock was set by %.1f s; retries keep their distance from now",
 					MyBgworkerEntry->bgw_name, microseconds / 1000000.0)));
@@ -585,6 +368,14 @@ settle_is_due(TimestampTz now)
 		(postrider_engine_in_flight() == 0 && postrider_engine_queued() == 0);
 }
 
+/* Is there more of the log to be read, and room for what it has? */
+static bool
+may_read(void)
+{
+	return (read_wanted || postrider_reader_in_window()) &&
+		dlist_is_empty(postrider_feed_inbox()) && !postrider_careful_marked();
+}
+
 /* One round of everything that is due. */
 static void
 work(void)
@@ -594,26 +385,26 @@ work(void)
 	watch_clock(now);
 	refresh_config_if_told();
 	handling = true;
-	if (dlist_is_empty(&inbox) && !marked && (read_wanted || postrider_reader_in_window()) &&
-		postrider_engine_finished_count() < SETTLE_COUNT)
+	if (may_read() && postrider_engine_finished_count() < SETTLE_COUNT)
 		read_log();
 	if (pg_atomic_read_u64(&postrider_shared()->pending_generation) != pending_seen)
 	{
 		pending_seen = pg_atomic_read_u64(&postrider_shared()->pending_generation);
-		pending_check_at = DT_NOBEGIN;
+		postrider_feed_pending_due(DT_NOBEGIN);
 	}
-	if (dlist_is_empty(&inbox) && !marked && pending_check_at <= now)
-		load_pending(now);
+	if (dlist_is_empty(postrider_feed_inbox()) && !postrider_careful_marked())
+		postrider_feed_load_pending(now);
 
 	now = GetCurrentTimestamp();
-	place_inbox(now);
+	postrider_feed_place(now);
+	if (postrider_deferred_total() > 0)
+		postrider_feed_load_deferred(now);
 	postrider_engine_run(now);
 	handling = false;
 	if (settle_is_due(now))
 		settle();
-	acquit(now);
-	if (well_at <= now)
-		forget_starts();
+	postrider_careful_acquit(now);
+	postrider_careful_forget_if_well(now);
 	if (checkpoint_at <= now)
 		checkpoint(now);
 	if (maintenance_at <= now && postrider_shard_number() == 0)
@@ -623,7 +414,8 @@ work(void)
 		look_at = TimestampTzPlusMilliseconds(now, LOOK_MS);
 		read_wanted = read_wanted || postrider_reader_may_have_missed();
 	}
-	pg_atomic_write_u32(&counters->queued, postrider_engine_queued());
+	pg_atomic_write_u32(&counters->queued,
+						postrider_engine_queued() + postrider_deferred_total());
 	pg_atomic_write_u32(&counters->in_flight, postrider_engine_in_flight());
 }
 
@@ -632,13 +424,13 @@ static long
 wait_ms(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz deadline = Min(look_at, pending_check_at);
+	TimestampTz deadline = Min(look_at, postrider_feed_deadline(now));
 	long		engine_ms = postrider_engine_timeout_ms(now);
 	long		result;
 
-	if (marked)
+	if (postrider_careful_marked())
 		return 1;
-	if (dlist_is_empty(&inbox) && (read_wanted || postrider_reader_in_window()))
+	if (may_read())
 		return 0;
 	if (postrider_shard_number() == 0)
 		deadline = Min(deadline, maintenance_at);
@@ -647,8 +439,6 @@ wait_ms(void)
 		result = Min(result, engine_ms);
 	if (postrider_engine_finished_count() > 0)
 		result = Min(result, SETTLE_DELAY_MS);
-	if (!dlist_is_empty(&inbox))
-		result = Min(result, BUSY_MS);
 	return result;
 }
 
@@ -672,9 +462,7 @@ want_other_shards(void)
 static void
 start(WorkerSlot *slot)
 {
-	CacheRegisterRelcacheCallback(relation_changed, 0);
-	cycle_context = AllocSetContextCreate(TopMemoryContext, "postrider cycle",
-										  ALLOCSET_DEFAULT_SIZES);
+	postrider_step_start();
 	set_option("search_path", "pg_catalog, pg_temp");
 	set_option("synchronous_commit", "off");
 
@@ -686,21 +474,20 @@ start(WorkerSlot *slot)
 	set_option("plan_cache_mode", "force_generic_plan");
 	set_option("jit", "off");
 
-	begin("starting");
-	exit_if_absent();
+	postrider_step_begin("starting");
+	postrider_step_exit_if_absent();
 	SetUserIdAndSecContext(postrider_owner(), 0);
 	postrider_shard_take(slot->shard, slot->shards);
-	careful = postrider_suspect_start();
-	commit();
+	postrider_careful_start();
+	postrider_step_commit();
 	XLogFlush(XactLastCommitEnd);
-	well_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), WELL_MS);
 
-	begin("starting");
+	postrider_step_begin("starting");
 	postrider_seed_clock();
 	postrider_progress_load();
 	postrider_pending_recover();
 	refresh_config();
-	commit();
+	postrider_step_commit();
 
 	postrider_reader_start();
 	counters = postrider_slot_counters();
@@ -715,7 +502,7 @@ finish_up(void)
 	if (postrider_engine_finished_count() > 0)
 		settle();
 	checkpoint(GetCurrentTimestamp());
-	forget_starts();
+	postrider_careful_forget();
 }
 
 typedef struct WaitPoint
@@ -796,7 +583,7 @@ hand_over(WaitPoint *point)
 	TimestampTz end = TimestampTzPlusMilliseconds(now, HANDOVER_MS);
 
 	postrider_engine_hold();
-	while (postrider_engine_in_flight() > 0 && now < end && !shutdown_requested)
+	while (postrider_engine_in_flight() > 0 && now < end && !postrider_shutdown_requested)
 	{
 		wait(point, SETTLE_DELAY_MS);
 		now = GetCurrentTimestamp();
@@ -814,13 +601,13 @@ run(int epoll_descriptor)
 		.without_latch = make_wait_point(epoll_descriptor, false)
 	};
 
-	while (!shutdown_requested && postrider_workers == postrider_shard_count())
+	while (!postrider_shutdown_requested && postrider_workers == postrider_shard_count())
 	{
 		wait(&point, wait_ms());
-		if (!shutdown_requested)
+		if (!postrider_shutdown_requested)
 			work();
 	}
-	if (!shutdown_requested)
+	if (!postrider_shutdown_requested)
 		hand_over(&point);
 	finish_up();
 }
@@ -840,13 +627,13 @@ leave_after_error(void)
 	QueryCancelPending = false;
 	MemoryContextSwitchTo(TopMemoryContext);
 	error = CopyErrorData();
-	if (!shutdown_requested)
+	if (!postrider_shutdown_requested)
 		EmitErrorReport();
 	FlushErrorState();
 	AbortCurrentTransaction();
 	RESUME_INTERRUPTS();
 
-	if (shutdown_requested)
+	if (postrider_shutdown_requested)
 	{
 		postrider_slot_set_clean();
 		proc_exit(0);
@@ -855,14 +642,10 @@ leave_after_error(void)
 
 	/* The reason may be that the extension was dropped a moment ago. */
 	StartTransactionCommand();
-	exit_if_absent();
+	postrider_step_exit_if_absent();
 	CommitTransactionCommand();
-	if (marked && !handling)
-	{
-		begin("ending");
-		postrider_suspect_clear();
-		commit();
-	}
+	if (!handling)
+		postrider_careful_clear();
 	proc_exit(1);
 }
 
@@ -873,7 +656,7 @@ postrider_worker_main(Datum main_arg)
 	sigjmp_buf	handler;
 	int			epoll_descriptor;
 
-	pqsignal(SIGTERM, handle_sigterm);
+	pqsignal(SIGTERM, postrider_step_handle_sigterm);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	slot = postrider_slot_attach(DatumGetInt32(main_arg));
 	BackgroundWorkerUnblockSignals();

@@ -260,6 +260,7 @@ sub serve
 				elsif ($verb eq 'slow')
 				{
 					push @later, { at => time + $args[0] / 1000, socket => $socket };
+					@later = sort { $a->{at} <=> $b->{at} } @later;
 				}
 				elsif ($verb eq 'reset')
 				{

@@ -25,7 +25,7 @@ $node->safe_psql('postgres', "insert into postrider.endpoint (name, url) values 
 	select postrider.emit('t.a', '1')");
 ok($receiver->wait_for_count(1, "/ok/$_"), 'a message is delivered') for qw(a b);
 
-# After each start one transaction comes late: see WELL_MS in worker.c.
+# After each start one transaction comes late: see WELL_MS in careful.c.
 sleep 33;
 my $before = activity();
 sleep 10;

@@ -1,0 +1,280 @@
+/*-------------------------------------------------------------------------
+ *
+ * feed.c
+ *	  Feeds the lanes; see feed.h.
+ *
+ * Nobody waits for a lane that is full.  What the log has for it is deferred
+ * (outbox/deferred.c) and loaded again when the lane has room.  A lane that
+ * makes no progress, or too little, overflows (delivery/lane.h): what is
+ * deferred for it is spilled into the table pending, what comes for it goes there,
+ * until the lane has been filled again from there.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "delivery/engine.h"
+#include "outbox/config.h"
+#include "outbox/deferred.h"
+#include "outbox/intake.h"
+#include "outbox/pending.h"
+#include "outbox/progress.h"
+#include "outbox/suspect.h"
+#include "utils/timestamp.h"
+#include "worker/careful.h"
+#include "worker/feed.h"
+#include "worker/step.h"
+
+/* While a lane has no room, and while endpoints could not take what is due. */
+#define BUSY_MS				5
+#define SKIPPED_MS			20
+
+/* An endpoint is given due deliveries when it has room for so many. */
+#define PENDING_MIN_ROOM	64
+#define PENDING_MAX_ROOM	256
+
+/* Endpoints whose deferred deliveries are loaded or spilled in one step. */
+#define DEFERRED_ENDPOINTS	4
+
+static dlist_head inbox = DLIST_STATIC_INIT(inbox);
+static TimestampTz pending_due_at = DT_NOBEGIN;
+
+/* There is room for what is deferred, or something to spill. */
+static bool deferred_wanted = false;
+
+dlist_head *
+postrider_feed_inbox(void)
+{
+	return &inbox;
+}
+
+/*
+ * What to do with a delivery from the log.  While anything is deferred for the
+ * endpoint, nothing may overtake it.
+ */
+static LaneAnswer
+offer(Delivery *delivery, TimestampTz now)
+{
+	Endpoint   *endpoint = delivery->endpoint;
+	LaneAnswer	answer;
+
+	if (delivery->settle != SETTLE_ATTEMPT || delivery->has_pending_row ||
+		!endpoint->enabled || endpoint->deleted)
+		return LANE_TAKES;
+	answer = postrider_lane_offer(endpoint->lane, now);
+	if (answer == LANE_TAKES && endpoint->deferred.count > 0)
+		return LANE_BUSY;
+	return answer;
+}
+
+/* Keeps only the id of a delivery; false if that is not possible. */
+static bool
+defer(Delivery *delivery)
+{
+	if (postrider_careful() ||
+		!postrider_deferred_add(delivery->endpoint, &delivery->message->id,
+								delivery->chunk))
+		return false;
+	dlist_delete(&delivery->node);
+	postrider_delivery_free(delivery);
+	return true;
+}
+
+void
+postrider_feed_place(TimestampTz now)
+{
+	while (!dlist_is_empty(&inbox))
+	{
+		Delivery   *delivery = dlist_head_element(Delivery, node, &inbox);
+		Endpoint   *endpoint = delivery->endpoint;
+		LaneAnswer	answer = offer(delivery, now);
+
+		if (answer == LANE_BUSY)
+		{
+			if (defer(delivery))
+				continue;
+			return;
+		}
+		dlist_delete(&delivery->node);
+		if (delivery->settle == SETTLE_PARK)
+			postrider_engine_park(delivery, delivery->park_reason, delivery->park_until);
+		else if (answer == LANE_OVERFLOWS)
+			postrider_engine_park(delivery, PENDING_OVERFLOW, now);
+		else
+		{
+			postrider_engine_submit(delivery, now);
+			if (!endpoint->enabled || endpoint->deleted)
+				postrider_engine_endpoint_changed(endpoint);
+		}
+	}
+}
+
+/* Deliveries that the lane should be given from what is deferred, or 0. */
+static int
+room_for_deferred(const Endpoint *endpoint)
+{
+	int			room;
+
+	if (!endpoint->enabled || endpoint->deleted)
+		return DEFERRED_BATCH;	/* they go on from there at once */
+	room = postrider_lane_room(endpoint->lane);
+	if (room < LANE_CAPACITY / 2 && endpoint->lane->queued > PENDING_MIN_ROOM)
+		return 0;
+	return room;
+}
+
+static bool
+is_to_be_spilled(const Endpoint *endpoint, TimestampTz now)
+{
+	Lane	   *lane = endpoint->lane;
+
+	if (!endpoint->enabled || endpoint->deleted)
+		return false;
+	if (postrider_deferred_is_hopeless(endpoint, now))
+		lane->overflowing = true;
+	return postrider_lane_offer(lane, now) == LANE_OVERFLOWS;
+}
+
+/* Loads for one endpoint, straight into its lane. */
+static void
+load_deferred(Endpoint *endpoint, TimestampTz now)
+{
+	dlist_head	loaded = DLIST_STATIC_INIT(loaded);
+
+	postrider_deferred_load(endpoint, room_for_deferred(endpoint), &loaded);
+	while (!dlist_is_empty(&loaded))
+		postrider_engine_submit(dlist_container(Delivery, node,
+												dlist_pop_head_node(&loaded)), now);
+	if (!endpoint->enabled || endpoint->deleted)
+		postrider_engine_endpoint_changed(endpoint);
+}
+
+/* Endpoints for whose deferred deliveries something is to be done, in turn. */
+static int
+find_served(Endpoint **endpoints, TimestampTz now)
+{
+	dlist_iter	iter;
+	int			count = 0;
+
+	dlist_foreach(iter, postrider_deferred_endpoints())
+	{
+		Endpoint   *endpoint = dlist_container(Endpoint, deferred.node, iter.cur);
+
+		if (count == DEFERRED_ENDPOINTS)
+			break;
+		if (is_to_be_spilled(endpoint, now) || room_for_deferred(endpoint) > 0)
+			endpoints[count++] = endpoint;
+	}
+	return count;
+}
+
+void
+postrider_feed_load_deferred(TimestampTz now)
+{
+	Endpoint   *endpoints[DEFERRED_ENDPOINTS];
+	int			count = find_served(endpoints, now);
+
+	deferred_wanted = count == DEFERRED_ENDPOINTS;
+	if (count == 0)
+		return;
+	postrider_step_begin("reading deferred messages");
+	for (int i = 0; i < count; i++)
+	{
+		if (!is_to_be_spilled(endpoints[i], now))
+		{
+			load_deferred(endpoints[i], now);
+			continue;
+		}
+		postrider_deferred_spill(endpoints[i]);
+		deferred_wanted = true;
+		pending_due_at = Min(pending_due_at, now);
+	}
+	postrider_step_commit();
+}
+
+/*
+ * Endpoints that can take due deliveries; *skipped if some cannot now.  If
+ * "only" is not 0, just this one, and one delivery.
+ */
+static int
+find_room(PendingRoom **rooms, int32 only, bool *skipped)
+{
+	Endpoint  **endpoints;
+	int			count = postrider_config_endpoints(&endpoints);
+	int			found = 0;
+
+	*rooms = palloc(sizeof(PendingRoom) * (count + 1));
+	*skipped = false;
+	for (int i = 0; i < count; i++)
+	{
+		int			room;
+
+		if (!endpoints[i]->enabled || endpoints[i]->deleted ||
+			(only != 0 && only != endpoints[i]->id))
+			continue;
+		room = postrider_lane_room(endpoints[i]->lane);
+		if (room < PENDING_MIN_ROOM && endpoints[i]->lane->queued > 0)
+		{
+			*skipped = true;
+			continue;
+		}
+		(*rooms)[found].endpoint = endpoints[i];
+		(*rooms)[found++].room = only != 0 ? 1 : Min(room, PENDING_MAX_ROOM);
+	}
+	return found;
+}
+
+void
+postrider_feed_load_pending(TimestampTz now)
+{
+	PendingRoom *rooms;
+	bool		skipped;
+	bool		more = false;
+	int			count;
+	TimestampTz next_due = DT_NOEND;
+	pg_uuid_t	next;
+	int32		only = 0;
+
+	if (pending_due_at > now)
+		return;
+	postrider_step_begin("reading pending deliveries");
+	if (postrider_careful() && postrider_suspect_next_pending(&next, &only))
+		postrider_careful_mark(&next);
+	count = find_room(&rooms, only, &skipped);
+	if (count > 0)
+		next_due = postrider_pending_load(rooms, count, &inbox);
+	for (int i = 0; i < count; i++)
+	{
+		Endpoint   *endpoint = rooms[i].endpoint;
+
+		if (rooms[i].loaded == rooms[i].room)
+			more = true;
+		else if (endpoint->lane->overflowing && endpoint->deferred.count == 0 &&
+				 endpoint->lane->blocked_until <= now)
+			endpoint->lane->overflowing = false;
+	}
+	postrider_step_commit();
+
+	pending_due_at = more ? DT_NOBEGIN : next_due;
+	if (skipped)
+		pending_due_at = Min(pending_due_at,
+							 TimestampTzPlusMilliseconds(now, SKIPPED_MS));
+}
+
+void
+postrider_feed_pending_due(TimestampTz at)
+{
+	pending_due_at = Min(pending_due_at, at);
+}
+
+TimestampTz
+postrider_feed_deadline(TimestampTz now)
+{
+	TimestampTz deadline = pending_due_at;
+
+	if (deferred_wanted)
+		return now;
+	if (!dlist_is_empty(&inbox) || postrider_deferred_total() > 0)
+		deadline = Min(deadline, TimestampTzPlusMilliseconds(now, BUSY_MS));
+	return deadline;
+}

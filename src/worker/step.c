@@ -1,0 +1,94 @@
+/*-------------------------------------------------------------------------
+ *
+ * step.c
+ *	  The steps of a worker; see step.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "util/sql.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "worker/slot.h"
+#include "worker/step.h"
+
+volatile sig_atomic_t postrider_shutdown_requested = false;
+
+static volatile sig_atomic_t in_transaction = false;
+static bool relations_changed = false;
+static MemoryContext step_context;
+
+/* A statement that waits or computes is cancelled; the loop sees the flag. */
+void
+postrider_step_handle_sigterm(SIGNAL_ARGS)
+{
+	int			save_errno = errno;
+
+	postrider_shutdown_requested = true;
+	if (in_transaction)
+	{
+		InterruptPending = true;
+		QueryCancelPending = true;
+	}
+	SetLatch(MyLatch);
+	errno = save_errno;
+}
+
+static void
+relation_changed(Datum arg, Oid relation)
+{
+	relations_changed = true;
+}
+
+void
+postrider_step_start(void)
+{
+	CacheRegisterRelcacheCallback(relation_changed, 0);
+	step_context = AllocSetContextCreate(TopMemoryContext, "postrider step",
+										 ALLOCSET_DEFAULT_SIZES);
+}
+
+void
+postrider_step_exit_if_absent(void)
+{
+	relations_changed = false;
+	if (OidIsValid(get_extension_oid("postrider", true)) &&
+		OidIsValid(postrider_owner()))
+		return;
+	postrider_slot_set_absent();
+	proc_exit(0);
+}
+
+void
+postrider_step_begin(const char *activity)
+{
+	in_transaction = true;
+	postrider_sql_begin(activity);
+	MemoryContextSwitchTo(step_context);
+	if (relations_changed)
+		postrider_step_exit_if_absent();
+}
+
+void
+postrider_step_commit(void)
+{
+	postrider_sql_commit();
+	in_transaction = false;
+	MemoryContextSwitchTo(step_context);
+	MemoryContextReset(step_context);
+}
+
+void
+postrider_step_abort(void)
+{
+	AbortCurrentTransaction();
+	in_transaction = false;
+	if (step_context)
+		MemoryContextSwitchTo(step_context);
+}

@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ *
+ * step.h
+ *	  The steps of a worker: short transactions of its own, and how they are
+ *	  ended early.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef POSTRIDER_STEP_H
+#define POSTRIDER_STEP_H
+
+#include "postgres.h"
+
+#include <signal.h>
+
+/* SIGTERM has come: the worker ends as soon as it can. */
+extern volatile sig_atomic_t postrider_shutdown_requested;
+
+/* Handler for SIGTERM. */
+extern void postrider_step_handle_sigterm(SIGNAL_ARGS);
+
+/* Once, when the worker has connected. */
+extern void postrider_step_start(void);
+
+/*
+ * A transaction.  In between, the current memory context is one that the end
+ * of the transaction empties.  "activity" shows up in pg_stat_activity.  If the
+ * extension has been dropped, postrider_step_begin() ends the process.
+ */
+extern void postrider_step_begin(const char *activity);
+extern void postrider_step_commit(void);
+
+/* An error has ended the transaction: AbortCurrentTransaction(). */
+extern void postrider_step_abort(void);
+
+/* Ends the process for good if the database has no extension (any more). */
+extern void postrider_step_exit_if_absent(void);
+
+#endif							/* POSTRIDER_STEP_H */
