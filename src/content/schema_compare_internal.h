@@ -10,10 +10,12 @@
  * sound: then less is known, and less can be proven.
  *
  * schema_compare.c			the walk: one node, trials, the memory of pairs
- * schema_compare_node.c	nodes, references, conjunctions
+ * schema_compare_node.c	nodes, conjunctions, sameness
+ * schema_compare_reference.c	references
  * schema_compare_fact.c	what a set says of types, bounds and values
  * schema_compare_value.c	keywords of plain values: type, minimum, pattern ...
  * schema_compare_object.c	keywords of objects
+ * schema_compare_dependency.c	propertyNames, dependentRequired ...
  * schema_compare_array.c	keywords of arrays
  * schema_compare_logic.c	anyOf, oneOf, not, if, $ref
  * schema_compare_report.c	rows and messages
@@ -140,6 +142,13 @@ extern bool postrider_compare_get(JsonbContainer *object, const char *key,
 								  JsonbValue *value);
 extern bool postrider_compare_node_get(const SchemaNode *node, const char *key,
 									   JsonbValue *value);
+extern bool postrider_compare_is_container(const JsonbValue *value, bool object);
+extern bool postrider_compare_string_is(const JsonbValue *value,
+										const char *string, int length);
+extern SchemaNode postrider_compare_object_node(JsonbContainer *object,
+												JsonbContainer *resource,
+												JsonbContainer *document);
+extern SchemaNode postrider_compare_document_node(JsonbContainer *root);
 extern SchemaNode postrider_compare_root(Jsonb *schema);
 extern SchemaNode postrider_compare_child(const SchemaNode *parent, const JsonbValue *value);
 extern bool postrider_compare_subschema(const SchemaNode *node, const char *keyword,
@@ -150,11 +159,15 @@ extern int	postrider_compare_length(const JsonbValue *array);
 extern SchemaNode postrider_compare_element(const SchemaNode *parent,
 									  const JsonbValue *array, int index);
 extern List *postrider_compare_keys(const JsonbValue *object);
+
+/* schema_compare_reference.c */
 extern bool postrider_compare_resolve(Compare *compare, const SchemaNode *node,
 									  const char *reference, SchemaNode *target);
 extern bool postrider_compare_reference(Compare *compare, const SchemaNode *node,
 										const char *keyword, SchemaNode *target);
 extern bool postrider_compare_has_reference(const JsonbValue *value);
+
+/* schema_compare_node.c */
 extern void postrider_compare_set_init(NodeSet *set);
 extern void postrider_compare_set_add(Compare *compare, NodeSet *set, SchemaNode node);
 extern bool postrider_compare_same(Compare *compare, const SchemaNode *old_node,
@@ -205,6 +218,8 @@ extern bool postrider_compare_properties(Compare *, const Check *, const JsonbVa
 extern bool postrider_compare_pattern_properties(Compare *, const Check *, const JsonbValue *);
 extern bool postrider_compare_additional(Compare *, const Check *, const JsonbValue *);
 extern bool postrider_compare_unevaluated(Compare *, const Check *, const JsonbValue *);
+
+/* schema_compare_dependency.c */
 extern bool postrider_compare_names(Compare *, const Check *, const JsonbValue *);
 extern bool postrider_compare_dependencies(Compare *, const Check *, const JsonbValue *);
 extern bool postrider_compare_same_applicators(Compare *compare, const SchemaNode *a,

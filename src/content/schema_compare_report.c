@@ -357,7 +357,7 @@ static const char *const plain_keywords[] = {
 static const char *const schema_keywords[] = {
 	"additionalProperties", "patternProperties", "propertyNames", "items",
 	"prefixItems", "contains", "unevaluatedProperties", "unevaluatedItems",
-	"anyOf", "oneOf", "allOf", "not", "if", "$ref", "$dynamicRef",
+	"anyOf", "oneOf", "not", "if",
 	"dependentRequired", "dependentSchemas", "dependencies"
 };
 
