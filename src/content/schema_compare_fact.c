@@ -108,9 +108,13 @@ copy_value(const JsonbValue *value)
 	return JsonbValueToJsonb(result);
 }
 
-/* True if the value is valid under a schema that has no references. */
+/*
+ * True if the value is valid under a schema that has no references; unknown if
+ * the schema does not compile by itself.
+ */
 bool
-postrider_compare_satisfies(const JsonbValue *schema, const JsonbValue *instance)
+postrider_compare_satisfies(const JsonbValue *schema, const JsonbValue *instance,
+							bool unknown)
 {
 	SchemaProblem problem;
 	Schema	   *compiled = postrider_schema_compile(copy_value(schema), NULL,
@@ -118,7 +122,7 @@ postrider_compare_satisfies(const JsonbValue *schema, const JsonbValue *instance
 	bool		result;
 
 	if (compiled == NULL)
-		return false;
+		return unknown;
 	result = postrider_schema_is_valid(compiled, copy_value(instance));
 	postrider_schema_free(compiled);
 	return result;
@@ -477,7 +481,7 @@ values_are_disjoint(Compare *compare, const NodeSet *a, const NodeSet *b)
 
 			schema.val.binary.data = b->nodes[j].object;
 			possible = postrider_compare_has_reference(&schema) ||
-				postrider_compare_satisfies(&schema, &values[i]);
+				postrider_compare_satisfies(&schema, &values[i], true);
 		}
 		if (possible)
 			return false;

@@ -11,6 +11,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "outbox/topic_schema.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(postrider_compare_schema);
@@ -18,6 +19,24 @@ PG_FUNCTION_INFO_V1(postrider_is_compatible);
 
 /* Rows that compare_schema() returns at most. */
 #define MAX_CHANGES 1000
+
+/* Only schemas that compile can be compared. */
+static void
+require_schema(const char *argument, Jsonb *schema)
+{
+	SchemaProblem problem;
+	Schema	   *compiled = postrider_schema_compile(schema, postrider_schema_resolve,
+													NULL, &problem);
+
+	if (compiled == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s is not a valid JSON Schema", argument),
+				 errdetail("At %s: %s.",
+						   problem.location[0] ? problem.location : "the root of the schema",
+						   problem.message)));
+	postrider_schema_free(compiled);
+}
 
 /* SQL: postrider.compare_schema(old_schema, new_schema) */
 Datum
@@ -30,7 +49,10 @@ postrider_compare_schema(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	(void) postrider_schema_compare(old_schema, new_schema, NULL, NULL,
+	require_schema("old_schema", old_schema);
+	require_schema("new_schema", new_schema);
+	(void) postrider_schema_compare(old_schema, new_schema,
+									postrider_schema_resolve, NULL,
 									MAX_CHANGES, &changes);
 	foreach(cell, changes)
 	{
@@ -56,6 +78,9 @@ postrider_is_compatible(PG_FUNCTION_ARGS)
 	Jsonb	   *new_schema = PG_GETARG_JSONB_P(1);
 	List	   *changes;
 
-	PG_RETURN_BOOL(postrider_schema_compare(old_schema, new_schema, NULL, NULL,
+	require_schema("old_schema", old_schema);
+	require_schema("new_schema", new_schema);
+	PG_RETURN_BOOL(postrider_schema_compare(old_schema, new_schema,
+									postrider_schema_resolve, NULL,
 											0, &changes));
 }

@@ -155,9 +155,8 @@ postrider_topic_schema_find(const char *uri)
 	return read_schema("schema_id", "topic_schema_id_key", uri);
 }
 
-/* A SchemaResolver; arg may point to a bool, set if something is not found. */
-static Jsonb *
-resolve(const char *uri, void *arg)
+Jsonb *
+postrider_schema_resolve(const char *uri, void *arg)
 {
 	Jsonb	   *schema = postrider_topic_schema_find(uri);
 
@@ -221,9 +220,10 @@ prepare_cache(void)
 }
 
 static void
-raise_schema_problem(const char *topic, const SchemaProblem *problem)
+report_schema_problem(int level, const char *topic,
+					  const SchemaProblem *problem)
 {
-	ereport(ERROR,
+	ereport(level,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("schema of topic \"%s\" is not valid", topic),
 			 errdetail("At %s: %s.",
@@ -233,63 +233,58 @@ raise_schema_problem(const char *topic, const SchemaProblem *problem)
 }
 
 /*
- * Compiles a topic's schema in a context of its own, which is a child of the
- * current one; NULL if the topic has none.
+ * Finds the compiled schema of a topic; *schema is NULL if it has none.  If
+ * there is one that does not compile, because what it refers to has gone,
+ * returns false and fills *problem; that is tried again each time.
  */
-static Schema *
-compile_topic(const char *topic, MemoryContext *context)
-{
-	MemoryContext old;
-	Jsonb	   *source;
-	SchemaProblem problem;
-	Schema	   *schema;
-
-	*context = NULL;
-	source = read_topic(topic);
-	if (source == NULL)
-		return NULL;
-	*context = AllocSetContextCreate(CurrentMemoryContext,
-									 "postrider topic schema",
-									 ALLOCSET_SMALL_SIZES);
-	old = MemoryContextSwitchTo(*context);
-
-	/* The compiled schema may point into its source. */
-	source = DatumGetJsonbPCopy(JsonbPGetDatum(source));
-	schema = postrider_schema_compile(source, resolve, NULL, &problem);
-	MemoryContextSwitchTo(old);
-	if (schema == NULL)
-		raise_schema_problem(topic, &problem);
-	return schema;
-}
-
-/* The compiled schema of a topic, NULL if it has none. */
-static Schema *
-find_schema(const char *topic)
+static bool
+find_schema(const char *topic, Schema **schema, SchemaProblem *problem)
 {
 	TopicSchema *entry;
 	uint64		seen;
 	MemoryContext context;
-	Schema	   *schema;
+	MemoryContext old;
+	Jsonb	   *source;
 
 	/* A transaction that emits again must see what was committed meanwhile. */
 	AcceptInvalidationMessages();
 	prepare_cache();
 	entry = hash_search(cache, topic, HASH_FIND, NULL);
 	if (entry != NULL)
-		return entry->schema;
+	{
+		*schema = entry->schema;
+		return true;
+	}
 
 	seen = invalidations;
-	schema = compile_topic(topic, &context);
-	if (context != NULL)
+	*schema = NULL;
+	context = AllocSetContextCreate(CurrentMemoryContext,
+									"postrider topic schema",
+									ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(context);
+	source = read_topic(topic);
+	if (source != NULL)
+		*schema = postrider_schema_compile(source, postrider_schema_resolve,
+										   NULL, problem);
+	MemoryContextSwitchTo(old);
+	if (source != NULL && *schema == NULL)
+		return false;
+
+	if (source == NULL)
+	{
+		MemoryContextDelete(context);
+		context = NULL;
+	}
+	else
 		MemoryContextSetParent(context, CacheMemoryContext);
 	entry = hash_search(cache, topic, HASH_ENTER, NULL);
 	entry->context = context;
-	entry->schema = schema;
+	entry->schema = *schema;
 
 	/* It may have become old while it was compiled; the next emit will know. */
 	if (seen != invalidations)
 		cache_is_stale = true;
-	return schema;
+	return true;
 }
 
 /*
@@ -326,21 +321,27 @@ describe_errors(List *errors)
 void
 postrider_topic_schema_check(const char *topic, Jsonb *payload)
 {
+	int			level = postrider_validation == POSTRIDER_VALIDATION_WARN ? WARNING : ERROR;
 	Schema	   *schema;
+	SchemaProblem problem;
 	List	   *errors;
 
 	if (postrider_validation == POSTRIDER_VALIDATION_OFF)
 		return;
-	schema = find_schema(topic);
+	if (!find_schema(topic, &schema, &problem))
+	{
+		report_schema_problem(level, topic, &problem);
+		return;
+	}
 	if (schema == NULL || postrider_schema_is_valid(schema, payload))
 		return;
 	errors = postrider_schema_errors(schema, payload, ERRORS_SHOWN + 1);
-	ereport(postrider_validation == POSTRIDER_VALIDATION_WARN ? WARNING : ERROR,
+	ereport(level,
 			(errcode(ERRCODE_CHECK_VIOLATION),
 			 errmsg("payload of a message on topic \"%s\" does not match the topic's schema",
 					topic),
 			 errdetail("%s", describe_errors(errors)),
-			 postrider_validation == POSTRIDER_VALIDATION_WARN ?
+			 level == WARNING ?
 			 errhint("The message is sent all the same, as postrider.validation is \"warn\".") :
 			 errhint("Correct the payload, or the schema in postrider.topic. Messages that do not match are sent with a warning if postrider.validation is \"warn\".")));
 }
@@ -353,11 +354,13 @@ postrider_validate_topic(PG_FUNCTION_ARGS)
 	char	   *topic = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	Jsonb	   *payload = PG_GETARG_JSONB_P(1);
 	Schema	   *schema;
+	SchemaProblem problem;
 	ListCell   *cell;
 
 	postrider_topic_require(topic, strlen(topic));
 	InitMaterializedSRF(fcinfo, 0);
-	schema = find_schema(topic);
+	if (!find_schema(topic, &schema, &problem))
+		report_schema_problem(ERROR, topic, &problem);
 	if (schema == NULL)
 		return (Datum) 0;
 	foreach(cell, postrider_schema_errors(schema, payload, INT_MAX))
@@ -388,7 +391,7 @@ require_compatible(const char *topic, Jsonb *schema, Jsonb *old_schema)
 	StringInfoData lines;
 	int			count = 0;
 
-	if (postrider_schema_compare(old_schema, schema, resolve, NULL, 1000, &changes))
+	if (postrider_schema_compare(old_schema, schema, postrider_schema_resolve, NULL, 1000, &changes))
 		return;
 	initStringInfo(&lines);
 	foreach(cell, changes)
@@ -420,7 +423,7 @@ postrider_topic_schema_require(const char *topic, Jsonb *schema,
 {
 	SchemaProblem problem;
 	bool		is_missing = false;
-	Schema	   *compiled = postrider_schema_compile(schema, resolve,
+	Schema	   *compiled = postrider_schema_compile(schema, postrider_schema_resolve,
 													&is_missing, &problem);
 
 	/*
@@ -430,7 +433,7 @@ postrider_topic_schema_require(const char *topic, Jsonb *schema,
 	if (compiled == NULL && is_missing && !check_function_bodies)
 		return;
 	if (compiled == NULL)
-		raise_schema_problem(topic, &problem);
+		report_schema_problem(ERROR, topic, &problem);
 	postrider_schema_free(compiled);
 	if (compatible && old_schema != NULL)
 		require_compatible(topic, schema, old_schema);

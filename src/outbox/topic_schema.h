@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "content/schema.h"
 #include "utils/jsonb.h"
 
 /*
@@ -25,6 +26,12 @@ extern void postrider_topic_schema_check(const char *topic, Jsonb *payload);
  * in the current memory context; NULL if there is none.
  */
 extern Jsonb *postrider_topic_schema_find(const char *uri);
+
+/*
+ * A SchemaResolver for all registered schemas.  arg may be NULL or point to a
+ * bool, which is set if something is not found.
+ */
+extern Jsonb *postrider_schema_resolve(const char *uri, void *arg);
 
 /*
  * For the trigger on postrider.topic: refuses a schema that does not compile,
