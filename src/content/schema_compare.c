@@ -26,7 +26,10 @@
 #include "miscadmin.h"
 
 /* Pairs that are looked at before a comparison is given up as undecided. */
-#define STEPS_MAX 100000
+#define STEPS_MAX 20000
+
+/* From then on, what breaks in several places is reported for the first only. */
+#define REPEAT_STEPS_MAX 2000
 
 /* Nesting of places; deeper than what a schema should have. */
 #define DEPTH_MAX 500
@@ -182,7 +185,7 @@ forget_pairs(Compare *compare, int count)
  */
 
 static bool
-check_keywords(Compare *compare, Check *check, List **failed)
+check_keywords(Compare *compare, Check *check)
 {
 	bool		ok = true;
 
@@ -197,9 +200,10 @@ check_keywords(Compare *compare, Check *check, List **failed)
 		if (keywords[i].check(compare, check, &value))
 			continue;
 		ok = false;
-		*failed = lappend(*failed, unconstify(char *, keywords[i].name));
 		if (compare->quiet > 0)
 			break;
+		compare->failed = lappend(compare->failed,
+								  unconstify(char *, keywords[i].name));
 	}
 	return ok;
 }
@@ -261,7 +265,6 @@ check_dialect(Compare *compare, const Check *check)
 static bool
 compare_node(Compare *compare, Check *check)
 {
-	List	   *failed = NIL;
 	bool		ok;
 
 	for (int i = 0; i < check->old->count; i++)
@@ -271,7 +274,7 @@ compare_node(Compare *compare, Check *check)
 		ok = true;
 	else if (compare->quiet > 0 || !has_choice(check->old))
 	{
-		ok = check_keywords(compare, check, &failed);
+		ok = check_keywords(compare, check);
 		if (!ok && compare->quiet > 0)
 			ok = prove_by_cases(compare, check);
 	}
@@ -281,21 +284,18 @@ compare_node(Compare *compare, Check *check)
 
 		/* First in silence: by cases it may turn out well. */
 		compare->quiet++;
-		ok = check_keywords(compare, check, &failed);
+		ok = check_keywords(compare, check);
 		if (!ok)
 			forget_pairs(compare, pairs);
 		ok = ok || prove_by_cases(compare, check);
 		compare->quiet--;
-		failed = NIL;
 		if (!ok)
 		{
 			forget_pairs(compare, pairs);
-			(void) check_keywords(compare, check, &failed);
+			(void) check_keywords(compare, check);
 		}
 	}
-	ok &= check_dialect(compare, check);
-	postrider_compare_differences(compare, check, failed);
-	return ok;
+	return check_dialect(compare, check) && ok;
 }
 
 static int
@@ -333,20 +333,23 @@ postrider_compare_check(Compare *compare, const NodeSet *old, SchemaNode new_nod
 	SchemaNode	   *nodes;
 	uint32		hash;
 	PairEntry  *entry;
+	List	   *outer_failed;
 	int			number;
 	bool		ok;
 
 	CHECK_FOR_INTERRUPTS();
 	check_stack_depth();
-	if (new_node.kind == NODE_TRUE)
-	{
-		check.types = postrider_compare_types(compare, old);
-		postrider_compare_differences(compare, &check, NIL);
+	if (new_node.kind == NODE_TRUE && compare->quiet > 0)
 		return true;
-	}
 	check.types = postrider_compare_types(compare, old);
 	if (check.types == 0)
 		return true;
+	if (new_node.kind == NODE_TRUE)
+	{
+		if (place == NULL || place->field != FIELD_SAME)
+			postrider_compare_differences(compare, &check);
+		return true;
+	}
 	if (new_node.kind == NODE_FALSE)
 		return postrider_compare_breaks(compare, place, NULL, "no_longer_allowed",
 										"%s is no longer allowed",
@@ -357,13 +360,24 @@ postrider_compare_check(Compare *compare, const NodeSet *old, SchemaNode new_nod
 	nodes = sorted_nodes(old);
 	hash = hash_pair(nodes, old->count, new_node.object);
 	entry = find_pair(compare, hash, nodes, old->count, new_node.object);
-	if (entry != NULL && (!entry->done || entry->proven || compare->quiet > 0))
+	if (entry != NULL &&
+		(!entry->done || entry->proven || compare->quiet > 0 ||
+		 compare->steps > REPEAT_STEPS_MAX))
 	{
 		pfree(nodes);
 		return !entry->done || entry->proven;
 	}
 	number = add_pair(compare, hash, nodes, old->count, new_node.object);
-	ok = compare_node(compare, &check);
+	if (place == NULL || place->field != FIELD_SAME)
+	{
+		outer_failed = compare->failed;
+		compare->failed = NIL;
+		ok = compare_node(compare, &check);
+		postrider_compare_differences(compare, &check);
+		compare->failed = outer_failed;
+	}
+	else
+		ok = compare_node(compare, &check);
 	compare->pairs[number].done = true;
 	compare->pairs[number].proven = ok;
 	return ok;

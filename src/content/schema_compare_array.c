@@ -155,8 +155,9 @@ check_rest(Compare *compare, const Check *check, int first, SchemaNode child)
 		return is_shorter(compare, check->old, first) ||
 			postrider_compare_breaks(compare, check->place, check->keyword,
 									 "items_closed",
-									 "%s may no longer have more than %d items",
-									 postrider_compare_field(check->place), first);
+									 "%s may no longer have more than %d item%s",
+									 postrider_compare_field(check->place), first,
+									 first == 1 ? "" : "s");
 	for (int i = first; i < length; i++)
 	{
 		ok &= check_item(compare, check, i, child, check->keyword);
@@ -298,13 +299,13 @@ postrider_compare_contains(Compare *compare, const Check *check,
 	if (!enough_matches(compare, check->old, child, minimum))
 		ok = postrider_compare_breaks(compare, check->place, "contains",
 									  "contains_narrowed",
-									  "%s must now have at least %s items that match the schema of contains; this may break",
+									  "%s must now have items that match \"contains\": at least %s; this may break",
 									  postrider_compare_field(check->place),
 									  DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(minimum))));
 	if (maximum != NULL && !few_matches(compare, check->old, child, maximum))
 		ok = postrider_compare_breaks(compare, check->place, "maxContains",
 									  "contains_narrowed",
-									  "%s must now have at most %s items that match the schema of contains; this may break",
+									  "%s may no longer have as many items that match \"contains\": at most %s; this may break",
 									  postrider_compare_field(check->place),
 									  DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(maximum))));
 	return ok;

@@ -110,6 +110,7 @@ typedef struct Compare
 	bool		exhausted;		/* the step limit has been reported */
 	int			max_changes;
 	List	   *changes;
+	List	   *failed;			/* keywords with breaks, at the present place */
 	int			buckets[PAIR_BUCKETS];
 	int			pair_count;
 	int			pair_room;
@@ -259,7 +260,6 @@ extern bool postrider_compare_breaks(Compare *compare, const Place *place,
 extern void postrider_compare_allows(Compare *compare, const Place *place,
 									 const char *keyword, const char *change,
 									 const char *message,...) pg_attribute_printf(5, 6);
-extern void postrider_compare_differences(Compare *compare, const Check *check,
-										  List *failed);
+extern void postrider_compare_differences(Compare *compare, const Check *check);
 
 #endif							/* POSTRIDER_SCHEMA_COMPARE_INTERNAL_H */

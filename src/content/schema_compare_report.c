@@ -232,105 +232,145 @@ postrider_compare_allows(Compare *compare, const Place *place,
 	va_end(args);
 }
 
+/*
+ * What has become wider
+ */
+
+/* What is compared at one place. */
+typedef struct Difference
+{
+	Compare    *compare;
+	const Check *check;
+	NodeSet		new_set;
+} Difference;
+
 static bool
-is_failed(const List *failed, const char *keyword)
+is_failed(const Difference *difference, const char *keyword)
 {
 	const ListCell *cell;
 
-	foreach(cell, failed)
+	foreach(cell, difference->compare->failed)
 		if (strcmp(lfirst(cell), keyword) == 0)
 			return true;
 	return false;
 }
 
-/* The names that one list has and the other has not. */
-static void
-report_required_removed(Compare *compare, const Check *check,
-						const SchemaNode *old_node)
+/* Number of the members that have a keyword; *value is that of the last. */
+static int
+count_keyword(const NodeSet *set, const char *keyword, JsonbValue *value)
 {
-	JsonbValue	required;
-	JsonbIterator *iterator;
-	JsonbIteratorToken token;
-	JsonbValue	name;
-	NodeSet		new_set;
+	int			count = 0;
 
-	if (!postrider_compare_node_get(old_node, "required", &required) ||
-		required.type != jbvBinary)
-		return;
-	postrider_compare_set_init(&new_set);
-	postrider_compare_set_add(compare, &new_set, check->new);
-	iterator = JsonbIteratorInit(required.val.binary.data);
-	while ((token = JsonbIteratorNext(&iterator, &name, true)) != WJB_DONE)
-	{
-		char	   *key;
-
-		if (token != WJB_ELEM || name.type != jbvString)
-			continue;
-		key = pnstrdup(name.val.string.val, name.val.string.len);
-		if (!postrider_compare_requires(&new_set, key))
-			postrider_compare_allows(compare, check->place, "required",
-									 "required_removed",
-									 "%s is no longer required",
-									 postrider_compare_subfield(check->place, key));
-	}
+	for (int i = 0; i < set->count; i++)
+		if (postrider_compare_node_get(&set->nodes[i], keyword, value))
+			count++;
+	return count;
 }
 
 static void
-report_properties(Compare *compare, const Check *check, const SchemaNode *old_node,
-				  List *failed)
+report_type(const Difference *difference)
 {
-	JsonbValue	properties;
-	ListCell   *cell;
-	NodeSet		old_property;
-	bool		is_named;
+	const Check *check = difference->check;
+	uint32		new_types = postrider_compare_types(difference->compare,
+													&difference->new_set);
+	uint32		gained = new_types & ~check->types;
 
-	if (postrider_compare_node_get(&check->new, "properties", &properties) &&
-		!is_failed(failed, "properties"))
-		foreach(cell, postrider_compare_keys(&properties))
-		{
-			postrider_compare_property(compare, check->old, lfirst(cell),
-									   &old_property, &is_named);
-			if (!is_named)
-				postrider_compare_allows(compare, check->place, "properties",
-										 "property_added", "%s is a new property",
-										 postrider_compare_subfield(check->place, lfirst(cell)));
-		}
-	if (postrider_compare_node_get(old_node, "properties", &properties) &&
-		!is_failed(failed, "additionalProperties") &&
-		!is_failed(failed, "unevaluatedProperties"))
+	if (gained == 0 || is_failed(difference, "type"))
+		return;
+	postrider_compare_allows(difference->compare, check->place, "type",
+							 "type_widened",
+							 new_types == TYPE_ALL ? "%s may now have any type" :
+							 "%s may now also be %s",
+							 postrider_compare_field(check->place),
+							 postrider_compare_type_names(gained));
+}
+
+static void
+report_required_removed(const Difference *difference)
+{
+	const Check *check = difference->check;
+
+	for (int i = 0; i < check->old->count; i++)
 	{
-		NodeSet		new_set;
+		JsonbValue	required;
+		JsonbIterator *iterator;
+		JsonbIteratorToken token;
+		JsonbValue	name;
 
-		postrider_compare_set_init(&new_set);
-		postrider_compare_set_add(compare, &new_set, check->new);
+		if (!postrider_compare_node_get(&check->old->nodes[i], "required", &required) ||
+			required.type != jbvBinary)
+			continue;
+		iterator = JsonbIteratorInit(required.val.binary.data);
+		while ((token = JsonbIteratorNext(&iterator, &name, true)) != WJB_DONE)
+		{
+			char	   *key;
+
+			if (token != WJB_ELEM || name.type != jbvString)
+				continue;
+			key = pnstrdup(name.val.string.val, name.val.string.len);
+			if (!postrider_compare_requires(&difference->new_set, key))
+				postrider_compare_allows(difference->compare, check->place, "required",
+										 "required_removed",
+										 "%s is no longer required",
+										 postrider_compare_subfield(check->place, key));
+		}
+	}
+}
+
+/* The properties that the members of "from" name and those of "to" do not. */
+static void
+report_properties(const Difference *difference, const NodeSet *from,
+				  const NodeSet *to, const char *change, const char *phrase)
+{
+	for (int i = 0; i < from->count; i++)
+	{
+		JsonbValue	properties;
+		ListCell   *cell;
+
+		if (!postrider_compare_node_get(&from->nodes[i], "properties", &properties))
+			continue;
 		foreach(cell, postrider_compare_keys(&properties))
 		{
-			postrider_compare_property(compare, &new_set, lfirst(cell),
-									   &old_property, &is_named);
+			NodeSet		property;
+			bool		is_named;
+
+			postrider_compare_property(difference->compare, to, lfirst(cell),
+									   &property, &is_named);
 			if (!is_named)
-				postrider_compare_allows(compare, check->place, "properties",
-										 "property_removed",
-										 "%s is no longer described, and still allowed",
-										 postrider_compare_subfield(check->place, lfirst(cell)));
+				postrider_compare_allows(difference->compare,
+										 difference->check->place,
+										 "properties", change, "%s %s",
+										 postrider_compare_subfield(difference->check->place, lfirst(cell)),
+										 phrase);
 		}
 	}
 }
 
 /* Values of enum or const that are new. */
 static void
-report_values_added(Compare *compare, const Check *check, const SchemaNode *old_node)
+report_values_added(const Difference *difference)
 {
+	const Check *check = difference->check;
 	JsonbValue *old_values;
 	JsonbValue *new_values;
 	int			old_count;
 	int			new_count;
-	NodeSet		set;
+	JsonbValue	value;
 
-	postrider_compare_set_init(&set);
-	postrider_compare_set_add(compare, &set, check->new);
-	if (!postrider_compare_values(compare, check->old, &old_values, &old_count) ||
-		!postrider_compare_values(compare, &set, &new_values, &new_count) ||
-		(int64) old_count * new_count > 1000000)
+	if (count_keyword(check->old, "enum", &value) +
+		count_keyword(check->old, "const", &value) == 0 ||
+		!postrider_compare_values(difference->compare, check->old, &old_values,
+								  &old_count))
+		return;
+	if (!postrider_compare_values(difference->compare, &difference->new_set,
+								  &new_values, &new_count))
+	{
+		postrider_compare_allows(difference->compare, check->place, NULL, "value_added",
+								 "%s may now have other values than before",
+								 postrider_compare_field(check->place));
+		return;
+	}
+	if ((int64) old_count * new_count > 1000000)
 		return;
 	for (int i = 0; i < new_count; i++)
 	{
@@ -339,8 +379,9 @@ report_values_added(Compare *compare, const Check *check, const SchemaNode *old_
 		for (int j = 0; j < old_count && !found; j++)
 			found = postrider_compare_equal(&old_values[j], &new_values[i]);
 		if (!found)
-			postrider_compare_allows(compare, check->place, "enum", "value_added",
-									 "%s may now also be %s",
+			postrider_compare_allows(difference->compare, check->place,
+									 count_keyword(&difference->new_set, "enum", &value) ? "enum" : "const",
+									 "value_added", "%s may now also be %s",
 									 postrider_compare_field(check->place),
 									 postrider_compare_show(&new_values[i]));
 	}
@@ -357,74 +398,77 @@ static const char *const plain_keywords[] = {
 static const char *const schema_keywords[] = {
 	"additionalProperties", "patternProperties", "propertyNames", "items",
 	"prefixItems", "contains", "unevaluatedProperties", "unevaluatedItems",
-	"anyOf", "oneOf", "not", "if",
-	"dependentRequired", "dependentSchemas", "dependencies"
+	"anyOf", "oneOf", "not", "if", "dependentRequired", "dependentSchemas",
+	"dependencies"
 };
 
-/*
- * Lists what has become wider at a node, by comparing it with the first member
- * of the old set.  failed has the keywords for which breaks were reported.
- */
-void
-postrider_compare_differences(Compare *compare, const Check *check, List *failed)
+static void
+report_plain_keyword(const Difference *difference, const char *keyword)
 {
-	const SchemaNode *old_node;
+	const Check *check = difference->check;
 	JsonbValue	old_value;
 	JsonbValue	new_value;
-	NodeSet		set;
-	uint32		new_types;
+	int			old_count = count_keyword(check->old, keyword, &old_value);
+	int			new_count = count_keyword(&difference->new_set, keyword, &new_value);
 
-	if (compare->quiet > 0 || check->old->count == 0)
+	if (old_count == 0 || is_failed(difference, keyword))
 		return;
-	old_node = &check->old->nodes[0];
-	postrider_compare_set_init(&set);
-	postrider_compare_set_add(compare, &set, check->new);
-	new_types = postrider_compare_types(compare, &set);
+	if (new_count == 0)
+		postrider_compare_allows(difference->compare, check->place, keyword,
+								 "keyword_removed", "%s no longer has %s %s",
+								 postrider_compare_field(check->place), keyword,
+								 postrider_compare_show(&old_value));
+	else if (old_count == 1 && new_count == 1 &&
+			 !postrider_compare_equal(&old_value, &new_value))
+		postrider_compare_allows(difference->compare, check->place, keyword,
+								 "keyword_relaxed", "%s has %s %s instead of %s",
+								 postrider_compare_field(check->place), keyword,
+								 postrider_compare_show(&new_value),
+								 postrider_compare_show(&old_value));
+}
 
-	if ((new_types & ~check->types) != 0 && !is_failed(failed, "type"))
-		postrider_compare_allows(compare, check->place, "type", "type_widened",
-								 "%s may now also be %s",
-								 postrider_compare_field(check->place),
-								 postrider_compare_type_names(new_types & ~check->types));
-	report_required_removed(compare, check, old_node);
-	report_properties(compare, check, old_node, failed);
-	if ((postrider_compare_node_get(&check->new, "enum", &new_value) ||
-		 postrider_compare_node_get(&check->new, "const", &new_value)))
-		report_values_added(compare, check, old_node);
-	else if (postrider_compare_node_get(old_node, "enum", &old_value) ||
-			 postrider_compare_node_get(old_node, "const", &old_value))
-		postrider_compare_allows(compare, check->place, "enum", "value_added",
-								 "%s may now have other values than before",
-								 postrider_compare_field(check->place));
+static void
+report_schema_keyword(const Difference *difference, const char *keyword)
+{
+	const Check *check = difference->check;
+	JsonbValue	value;
 
+	if (count_keyword(check->old, keyword, &value) > 0 &&
+		!(value.type == jbvBool && value.val.boolean) &&
+		count_keyword(&difference->new_set, keyword, &value) == 0)
+		postrider_compare_allows(difference->compare, check->place, keyword,
+								 "keyword_removed", "%s no longer has %s",
+								 postrider_compare_field(check->place), keyword);
+}
+
+/*
+ * Lists what has become wider at a place, by all that the old and the new
+ * schemas say of it: with what they refer to and the members of allOf.
+ * compare->failed has the keywords for which breaks were reported there.
+ */
+void
+postrider_compare_differences(Compare *compare, const Check *check)
+{
+	Difference	difference = {.compare = compare, .check = check};
+
+	if (compare->quiet > 0)
+		return;
+	postrider_compare_set_init(&difference.new_set);
+	postrider_compare_set_add(compare, &difference.new_set, check->new);
+
+	report_type(&difference);
+	report_required_removed(&difference);
+	if (!is_failed(&difference, "properties"))
+		report_properties(&difference, &difference.new_set, check->old,
+						  "property_added", "is a new property");
+	if (!is_failed(&difference, "additionalProperties") &&
+		!is_failed(&difference, "unevaluatedProperties"))
+		report_properties(&difference, check->old, &difference.new_set,
+						  "property_removed",
+						  "is no longer described, and still allowed");
+	report_values_added(&difference);
 	for (int i = 0; i < (int) lengthof(plain_keywords); i++)
-	{
-		if (!postrider_compare_node_get(old_node, plain_keywords[i], &old_value) ||
-			is_failed(failed, plain_keywords[i]))
-			continue;
-		if (!postrider_compare_node_get(&check->new, plain_keywords[i], &new_value))
-			postrider_compare_allows(compare, check->place, plain_keywords[i],
-									 "keyword_removed",
-									 "%s no longer has %s %s",
-									 postrider_compare_field(check->place),
-									 plain_keywords[i],
-									 postrider_compare_show(&old_value));
-		else if (!postrider_compare_equal(&old_value, &new_value))
-			postrider_compare_allows(compare, check->place, plain_keywords[i],
-									 "keyword_relaxed",
-									 "%s has %s %s instead of %s",
-									 postrider_compare_field(check->place),
-									 plain_keywords[i],
-									 postrider_compare_show(&new_value),
-									 postrider_compare_show(&old_value));
-	}
+		report_plain_keyword(&difference, plain_keywords[i]);
 	for (int i = 0; i < (int) lengthof(schema_keywords); i++)
-		if (postrider_compare_node_get(old_node, schema_keywords[i], &old_value) &&
-			!(old_value.type == jbvBool && old_value.val.boolean) &&
-			!postrider_compare_node_get(&check->new, schema_keywords[i], &new_value))
-			postrider_compare_allows(compare, check->place, schema_keywords[i],
-									 "keyword_removed",
-									 "%s no longer has %s",
-									 postrider_compare_field(check->place),
-									 schema_keywords[i]);
+		report_schema_keyword(&difference, schema_keywords[i]);
 }
