@@ -65,7 +65,7 @@ select count(*) from postrider.validate_topic('order.none', '{}');
 select postrider.validate_topic('Order', '{}');
 
 -- A bad schema is refused when it is written, with its place.
-select pg_temp.try($$insert into postrider.topic (name, schema) values ('bad', '{"properties": {"a": {"type": "strin"}}}')$$);
+select pg_temp.try($$insert into postrider.topic (name, schema) values ('bad', '{"properties": {"a": {"type": "strin"}}}')$$) ~ '^22023 .* At /properties/a/type' as refused;
 select pg_temp.try($$insert into postrider.topic (name, schema) values ('bad', '[]')$$) like '22023%' as refused;
 select pg_temp.try($$insert into postrider.topic (name, schema) values ('bad', 'null')$$) like '22023%' as refused;
 select pg_temp.try($$update postrider.topic set schema = '{"required": "a"}' where name = 'order.paid'$$) like '22023%' as refused;
