@@ -34,7 +34,7 @@ create table postrider.topic (
 	name text primary key,
 	description text,
 	schema jsonb,
-	schema_id text generated always as (schema operator(pg_catalog.->>) '$id') stored,
+	schema_id text generated always as (pg_catalog.rtrim(schema operator(pg_catalog.->>) '$id', '#')) stored,
 	version integer not null default 1
 		constraint topic_version_positive check (version operator(pg_catalog.>) 0),
 	compatibility text not null default 'none'

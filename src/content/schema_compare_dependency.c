@@ -35,7 +35,7 @@ postrider_compare_names(Compare *compare, const Check *check,
 
 			name.val.string.val = lfirst(cell);
 			name.val.string.len = strlen(lfirst(cell));
-			ok &= postrider_compare_satisfies(value, &name, false);
+			ok &= postrider_compare_satisfies(value, &name);
 		}
 		if (ok)
 			return true;

@@ -108,13 +108,9 @@ copy_value(const JsonbValue *value)
 	return JsonbValueToJsonb(result);
 }
 
-/*
- * True if the value is valid under a schema that has no references; unknown if
- * the schema does not compile by itself.
- */
+/* True if the value is known to be valid under a schema without references. */
 bool
-postrider_compare_satisfies(const JsonbValue *schema, const JsonbValue *instance,
-							bool unknown)
+postrider_compare_satisfies(const JsonbValue *schema, const JsonbValue *instance)
 {
 	SchemaProblem problem;
 	Schema	   *compiled = postrider_schema_compile(copy_value(schema), NULL,
@@ -122,7 +118,7 @@ postrider_compare_satisfies(const JsonbValue *schema, const JsonbValue *instance
 	bool		result;
 
 	if (compiled == NULL)
-		return unknown;
+		return false;
 	result = postrider_schema_is_valid(compiled, copy_value(instance));
 	postrider_schema_free(compiled);
 	return result;
@@ -461,32 +457,48 @@ postrider_compare_requires(const NodeSet *set, const char *name)
  * Disjointness
  */
 
+/* Clears the flags of the values that a schema refuses; true if none is left. */
+static bool
+strike_out(const SchemaNode *node, const JsonbValue *values, bool *possible,
+		   int count)
+{
+	JsonbValue	schema = {.type = jbvBinary};
+	SchemaProblem problem;
+	Schema	   *compiled = NULL;
+	bool		none = true;
+
+	schema.val.binary.data = node->object;
+	if (!postrider_compare_has_reference(&schema))
+		compiled = postrider_schema_compile(copy_value(&schema), NULL, NULL, &problem);
+	if (compiled == NULL)
+		return false;
+	for (int i = 0; i < count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		possible[i] = possible[i] &&
+			postrider_schema_is_valid(compiled, copy_value(&values[i]));
+		none &= !possible[i];
+	}
+	postrider_schema_free(compiled);
+	return none;
+}
+
 /* True if only finitely many values are possible in a, and none of them in b. */
 static bool
 values_are_disjoint(Compare *compare, const NodeSet *a, const NodeSet *b)
 {
 	JsonbValue *values;
+	bool	   *possible;
 	int			count;
 
 	if (!postrider_compare_values(compare, a, &values, &count))
 		return false;
-	for (int i = 0; i < count; i++)
-	{
-		bool		possible = true;
-
-		CHECK_FOR_INTERRUPTS();
-		for (int j = 0; j < b->count && possible; j++)
-		{
-			JsonbValue	schema = {.type = jbvBinary};
-
-			schema.val.binary.data = b->nodes[j].object;
-			possible = postrider_compare_has_reference(&schema) ||
-				postrider_compare_satisfies(&schema, &values[i], true);
-		}
-		if (possible)
-			return false;
-	}
-	return true;
+	possible = palloc(count + 1);
+	memset(possible, true, count);
+	for (int i = 0; i < b->count; i++)
+		if (strike_out(&b->nodes[i], values, possible, count))
+			return true;
+	return count == 0;
 }
 
 /* True if one side's numbers end below the other's. */

@@ -188,8 +188,7 @@ extern Numeric postrider_compare_bound(Compare *compare, const NodeSet *set,
 extern bool postrider_compare_values(Compare *compare, const NodeSet *set,
 									 JsonbValue **values, int *count);
 extern bool postrider_compare_satisfies(const JsonbValue *schema,
-										const JsonbValue *instance,
-										bool unknown);
+										const JsonbValue *instance);
 extern bool postrider_compare_all_satisfy(Compare *compare, const NodeSet *old,
 										  const SchemaNode *new_node);
 extern bool postrider_compare_matches(Compare *compare, const char *pattern,

@@ -19,7 +19,8 @@
  * What is kept must not depend on a transaction's snapshot, or a repeatable
  * read transaction would leave an old schema behind, of whose end nobody would
  * tell again.  So the table is read with the latest snapshot: a payload is
- * judged by the newest schema, whatever else the transaction sees.
+ * judged by the newest schema, whatever else the transaction sees.  Where that is
+ * not possible, in a parallel query, nothing is kept; nothing is emitted there.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,6 +30,7 @@
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
@@ -123,7 +125,11 @@ read_schema(const char *column, const char *index, const char *value)
 	ScanKeyEntryInitialize(&key, 0, key_number, BTEqualStrategyNumber, InvalidOid,
 						   TupleDescAttr(RelationGetDescr(rel), key_number - 1)->attcollation,
 						   F_TEXTEQ, CStringGetTextDatum(value));
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	/* A parallel query can have no other snapshot than its own. */
+	if (IsInParallelMode())
+		cache_is_stale = true;
+	snapshot = RegisterSnapshot(IsInParallelMode() ? GetActiveSnapshot() :
+								GetLatestSnapshot());
 	scan = systable_beginscan(rel, find_table(index), true, snapshot, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))

@@ -112,6 +112,16 @@ rollback;
 select pg_temp.try_emit('late', '"x"') like '23514%' as refused;
 delete from postrider.topic where name in ('early', 'late');
 
+-- In a parallel query too.
+begin;
+set local min_parallel_table_scan_size = 0;
+set local parallel_setup_cost = 0;
+set local parallel_tuple_cost = 0;
+select bool_and(postrider.is_compatible('{"$ref": "postrider:topic/order.paid"}', '{"$ref": "https://schemas.example.com/order"}')) as compatible,
+	bool_and(exists (select from postrider.validate_topic('shipment.sent', jsonb_build_object('order', relname)))) as refused
+from pg_class;
+rollback;
+
 -- Versions.
 update postrider.topic set schema = jsonb_set(schema, '{title}', '"Order"') where name = 'order.paid' returning version;
 update postrider.topic set schema = schema, description = 'paid' where name = 'order.paid' returning version;
