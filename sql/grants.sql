@@ -17,6 +17,8 @@ grant execute on function
 	postrider.is_topic(text),
 	postrider.is_topic_pattern(text),
 	postrider.topic_matches(text, text),
+	postrider.is_format(text, text),
+	postrider.matches(text, text),
 	postrider.next_id(),
 	postrider.id_time(uuid),
 	postrider.id_floor(timestamptz)
@@ -28,7 +30,9 @@ grant execute on function
 	postrider.id_time(uuid),
 	postrider.id_floor(timestamptz),
 	postrider.topic_matches(text, text),
-	postrider.filter_matches(jsonb, jsonpath)
+	postrider.filter_matches(jsonb, jsonpath),
+	postrider.is_format(text, text),
+	postrider.matches(text, text)
 to postrider_reader, postrider_admin;
 
 grant select, insert, update, delete on postrider.endpoint, postrider.subscription, postrider.topic
