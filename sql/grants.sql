@@ -18,6 +18,8 @@ grant execute on function
 	postrider.is_topic_pattern(text),
 	postrider.topic_matches(text, text),
 	postrider.validate_topic(text, jsonb),
+	postrider.is_format(text, text),
+	postrider.matches(text, text),
 	postrider.next_id(),
 	postrider.id_time(uuid),
 	postrider.id_floor(timestamptz)
@@ -31,7 +33,9 @@ grant execute on function
 	postrider.topic_matches(text, text),
 	postrider.filter_matches(jsonb, jsonpath),
 	postrider.compare_schema(jsonb, jsonb),
-	postrider.is_compatible(jsonb, jsonb)
+	postrider.is_compatible(jsonb, jsonb),
+	postrider.is_format(text, text),
+	postrider.matches(text, text)
 to postrider_writer, postrider_reader, postrider_admin;
 
 grant select, insert, update, delete on postrider.endpoint, postrider.subscription, postrider.topic

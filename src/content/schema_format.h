@@ -23,4 +23,8 @@ typedef struct SchemaFormat
 /* The format of that name; NULL if it is not known. */
 extern const SchemaFormat *postrider_schema_format_find(const char *name, int len);
 
+/* All of them, by name: index from 0 up to the count. */
+extern int	postrider_schema_format_count(void);
+extern const SchemaFormat *postrider_schema_format_get(int index);
+
 #endif							/* POSTRIDER_SCHEMA_FORMAT_H */
