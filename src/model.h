@@ -93,6 +93,7 @@ typedef struct Endpoint
 
 	Lane	   *lane;			/* delivery state */
 	DeferredQueue deferred;
+	TimestampTz pending_due_at; /* nothing in pending is due before */
 } Endpoint;
 
 typedef enum AttemptOutcome

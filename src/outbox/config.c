@@ -205,6 +205,7 @@ load_endpoint(uint64 row, bool *is_new)
 	loaded.id = endpoint->id;
 	loaded.lane = endpoint->lane;
 	loaded.deferred = endpoint->deferred;
+	loaded.pending_due_at = DT_NOBEGIN;
 	loaded.version = next_version++;
 	if (endpoint->policy_context)
 		MemoryContextDelete(endpoint->policy_context);

@@ -73,8 +73,8 @@ static SqlStatement shift_retries = {
 static SqlStatement lease_due = {
 	.text =
 	"with due as materialized"
-	" (select p.message_id, p.endpoint_id"
-	"  from unnest($1::int4[], $2::int4[]) as e (id, room)"
+	" (select p.message_id, p.endpoint_id, e.n"
+	"  from unnest($1::int4[], $2::int4[]) with ordinality as e (id, room, n)"
 	"  cross join lateral"
 	"   (select d.message_id, d.endpoint_id from postrider.pending d"
 	"    where d.endpoint_id = e.id and d.due_at <= now()"
@@ -82,14 +82,14 @@ static SqlStatement lease_due = {
 	" leased as"
 	" (update postrider.pending p set due_at = 'infinity', reason = 'in_flight'"
 	"  from due where p.message_id = due.message_id and p.endpoint_id = due.endpoint_id"
-	"  returning p.*)"
+	"  returning p.*, due.n)"
 	" select l.message_id,"
 	" case when l.payload is null then m.topic else l.topic end,"
 	" case when l.payload is null then m.payload else l.payload end,"
 	" case when l.payload is null then m.headers else l.headers end,"
 	" case when l.payload is null then m.expires_at else l.expires_at end,"
 	" case when l.payload is null then m.traceparent else l.traceparent end,"
-	" l.endpoint_id, l.attempts"
+	" l.attempts, l.n"
 	" from leased l left join postrider.message m on m.id = l.message_id"
 	" order by l.message_id",
 	.argument_count = 2,
@@ -98,7 +98,7 @@ static SqlStatement lease_due = {
 
 static SqlStatement find_next_due = {
 	.text =
-	"select min(p.due_at) from unnest($1::int4[]) as e (id)"
+	"select e.n, p.due_at from unnest($1::int4[]) with ordinality as e (id, n)"
 	" cross join lateral (select d.due_at from postrider.pending d"
 	" where d.endpoint_id = e.id order by d.due_at limit 1) p",
 	.argument_count = 1,
@@ -148,48 +148,41 @@ postrider_pending_cancel_orphans(void)
 }
 
 static void
-take_due_row(uint64 row, PendingRoom *rooms, int count, dlist_head *deliveries)
+take_due_row(uint64 row, PendingRoom *rooms, dlist_head *deliveries)
 {
 	pg_uuid_t	id = postrider_sql_uuid(row, 0);
-	int32		endpoint_id = postrider_sql_int32(row, 6);
+	PendingRoom *room = &rooms[postrider_sql_int64(row, 7) - 1];
 	Delivery   *delivery;
 
-	for (int i = 0; i < count; i++)
+	if (postrider_sql_jsonb(row, 2) == NULL)
 	{
-		if (rooms[i].endpoint->id != endpoint_id)
-			continue;
-		if (postrider_sql_jsonb(row, 2) == NULL)
-		{
-			ereport(WARNING,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("a delivery to endpoint \"%s\" has lost its message",
-							rooms[i].endpoint->name)));
-			return;
-		}
-		rooms[i].loaded++;
-		delivery = postrider_delivery_make(postrider_message_make(&id, row, 1),
-										   rooms[i].endpoint, deliveries);
-		delivery->attempts = postrider_sql_int32(row, 7);
-		delivery->has_pending_row = true;
+		ereport(WARNING,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("a delivery to endpoint \"%s\" has lost its message",
+						room->endpoint->name)));
 		return;
 	}
+	room->loaded++;
+	delivery = postrider_delivery_make(postrider_message_make(&id, row, 1),
+									   room->endpoint, deliveries);
+	delivery->attempts = postrider_sql_int32(row, 6);
+	delivery->has_pending_row = true;
 }
 
-TimestampTz
+void
 postrider_pending_load(PendingRoom *rooms, int count, dlist_head *deliveries)
 {
 	Datum	   *ids = palloc(sizeof(Datum) * count);
 	Datum	   *sizes = palloc(sizeof(Datum) * count);
 	Datum		values[2];
 	uint64		rows;
-	bool		isnull;
-	Datum		next_due;
 
 	for (int i = 0; i < count; i++)
 	{
 		ids[i] = Int32GetDatum(rooms[i].endpoint->id);
 		sizes[i] = Int32GetDatum(rooms[i].room);
 		rooms[i].loaded = 0;
+		rooms[i].next_due = DT_NOEND;
 	}
 	values[0] = PointerGetDatum(construct_array(ids, count, INT4OID, 4, true,
 												TYPALIGN_INT));
@@ -197,9 +190,14 @@ postrider_pending_load(PendingRoom *rooms, int count, dlist_head *deliveries)
 												TYPALIGN_INT));
 	rows = postrider_sql_run(&lease_due, values, NULL, 0);
 	for (uint64 row = 0; row < rows; row++)
-		take_due_row(row, rooms, count, deliveries);
+		take_due_row(row, rooms, deliveries);
 
-	postrider_sql_run(&find_next_due, values, NULL, 0);
-	next_due = postrider_sql_datum(0, 0, &isnull);
-	return isnull ? DT_NOEND : DatumGetTimestampTz(next_due);
+	rows = postrider_sql_run(&find_next_due, values, NULL, 0);
+	for (uint64 row = 0; row < rows; row++)
+	{
+		PendingRoom *room = &rooms[postrider_sql_int64(row, 0) - 1];
+		bool		isnull;
+
+		room->next_due = DatumGetTimestampTz(postrider_sql_datum(row, 1, &isnull));
+	}
 }

@@ -234,6 +234,13 @@ bury(const Delivery *delivery)
 }
 
 static void
+note_due(Endpoint *endpoint, TimestampTz due_at, SettleTotals *totals)
+{
+	endpoint->pending_due_at = Min(endpoint->pending_due_at, due_at);
+	totals->next_due = Min(totals->next_due, due_at);
+}
+
+static void
 settle_attempt(const Delivery *delivery, PendingRows *finished,
 			   PendingRows *waiting, SettleTotals *totals)
 {
@@ -246,7 +253,7 @@ settle_attempt(const Delivery *delivery, PendingRows *finished,
 			break;
 		case OUTCOME_RETRY:
 			totals->retried++;
-			totals->next_due = Min(totals->next_due, result->retry_at);
+			note_due(delivery->endpoint, result->retry_at, totals);
 			add_row(waiting, delivery, result->retry_at, delivery->attempts + 1,
 					PENDING_RETRY);
 			return;
@@ -309,7 +316,7 @@ postrider_settle_write(dlist_head *deliveries, SettleTotals *totals)
 			release_if_enabled(delivery);
 			add_row(&waiting, delivery, delivery->park_until,
 					delivery->attempts, delivery->park_reason);
-			totals->next_due = Min(totals->next_due, delivery->park_until);
+			note_due(delivery->endpoint, delivery->park_until, totals);
 			continue;
 		}
 		if (target == NULL)

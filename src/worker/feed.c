@@ -29,6 +29,9 @@
 #define BUSY_MS				5
 #define SKIPPED_MS			20
 
+/* Due deliveries are gathered for so long, unless there are many. */
+#define PENDING_GAP_MS		5
+
 /* An endpoint is given due deliveries when it has room for so many. */
 #define PENDING_MIN_ROOM	64
 #define PENDING_MAX_ROOM	256
@@ -37,7 +40,10 @@
 #define DEFERRED_ENDPOINTS	4
 
 static dlist_head inbox = DLIST_STATIC_INIT(inbox);
+
+/* When something in pending may be due, and when to look at the earliest. */
 static TimestampTz pending_due_at = DT_NOBEGIN;
+static TimestampTz pending_not_before = DT_NOBEGIN;
 
 /* There is room for what is deferred, or something to spill. */
 static bool deferred_wanted = false;
@@ -187,78 +193,100 @@ postrider_feed_load_deferred(TimestampTz now)
 		}
 		postrider_deferred_spill(endpoints[i]);
 		deferred_wanted = true;
+		endpoints[i]->pending_due_at = Min(endpoints[i]->pending_due_at, now);
 		pending_due_at = Min(pending_due_at, now);
 	}
 	postrider_step_commit();
 }
 
 /*
- * Endpoints that can take due deliveries; *skipped if some cannot now.  If
- * "only" is not 0, just this one, and one delivery.
+ * Endpoints for which something may be due and that can take it; *others is
+ * when to look for the rest.  If "only" is not 0, just this one, and one
+ * delivery.
  */
 static int
-find_room(PendingRoom **rooms, int32 only, bool *skipped)
+find_room(PendingRoom **rooms, int32 only, TimestampTz now, TimestampTz *others)
 {
+	TimestampTz soon = TimestampTzPlusMilliseconds(now, SKIPPED_MS);
 	Endpoint  **endpoints;
 	int			count = postrider_config_endpoints(&endpoints);
 	int			found = 0;
 
 	*rooms = palloc(sizeof(PendingRoom) * (count + 1));
-	*skipped = false;
+	*others = DT_NOEND;
 	for (int i = 0; i < count; i++)
 	{
+		Endpoint   *endpoint = endpoints[i];
+		Lane	   *lane = endpoint->lane;
 		int			room;
 
-		if (!endpoints[i]->enabled || endpoints[i]->deleted ||
-			(only != 0 && only != endpoints[i]->id))
+		if (!endpoint->enabled || endpoint->deleted)
 			continue;
-		room = postrider_lane_room(endpoints[i]->lane);
-		if (room < PENDING_MIN_ROOM && endpoints[i]->lane->queued > 0)
+		if (only != 0 ? only != endpoint->id : endpoint->pending_due_at > now)
 		{
-			*skipped = true;
+			*others = Min(*others, Max(endpoint->pending_due_at, soon));
 			continue;
 		}
-		(*rooms)[found].endpoint = endpoints[i];
+		room = postrider_lane_room(lane);
+		if (room < PENDING_MIN_ROOM && lane->queued > 0)
+		{
+			*others = Min(*others, soon);
+			continue;
+		}
+		(*rooms)[found].endpoint = endpoint;
 		(*rooms)[found++].room = only != 0 ? 1 : Min(room, PENDING_MAX_ROOM);
 	}
 	return found;
+}
+
+/*
+ * Notes when an endpoint's next delivery is due, and returns when to look.  What
+ * is due and was not loaded although there was room is locked by somebody; and
+ * a lane that overflows must learn when nothing is left for it.
+ */
+static TimestampTz
+note_loaded(const PendingRoom *room, TimestampTz now)
+{
+	Endpoint   *endpoint = room->endpoint;
+	Lane	   *lane = endpoint->lane;
+	TimestampTz soon = TimestampTzPlusMilliseconds(now, SKIPPED_MS);
+
+	endpoint->pending_due_at = room->next_due;
+	if (room->loaded == room->room)
+		return DT_NOBEGIN;
+	if (lane->overflowing)
+	{
+		if (endpoint->deferred.count == 0 && lane->blocked_until <= now)
+			lane->overflowing = false;
+		else
+			endpoint->pending_due_at = Min(room->next_due,
+										   Max(lane->blocked_until, soon));
+	}
+	return endpoint->pending_due_at > now ? endpoint->pending_due_at : soon;
 }
 
 void
 postrider_feed_load_pending(TimestampTz now)
 {
 	PendingRoom *rooms;
-	bool		skipped;
-	bool		more = false;
 	int			count;
-	TimestampTz next_due = DT_NOEND;
 	pg_uuid_t	next;
 	int32		only = 0;
 
-	if (pending_due_at > now)
+	if (Max(pending_due_at, pending_not_before) > now)
 		return;
 	postrider_step_begin("reading pending deliveries");
 	if (postrider_careful() && postrider_suspect_next_pending(&next, &only))
 		postrider_careful_mark(&next);
-	count = find_room(&rooms, only, &skipped);
+	count = find_room(&rooms, only, now, &pending_due_at);
 	if (count > 0)
-		next_due = postrider_pending_load(rooms, count, &inbox);
+		postrider_pending_load(rooms, count, &inbox);
 	for (int i = 0; i < count; i++)
-	{
-		Endpoint   *endpoint = rooms[i].endpoint;
-
-		if (rooms[i].loaded == rooms[i].room)
-			more = true;
-		else if (endpoint->lane->overflowing && endpoint->deferred.count == 0 &&
-				 endpoint->lane->blocked_until <= now)
-			endpoint->lane->overflowing = false;
-	}
+		pending_due_at = Min(pending_due_at, note_loaded(&rooms[i], now));
 	postrider_step_commit();
 
-	pending_due_at = more ? DT_NOBEGIN : next_due;
-	if (skipped)
-		pending_due_at = Min(pending_due_at,
-							 TimestampTzPlusMilliseconds(now, SKIPPED_MS));
+	pending_not_before = pending_due_at == DT_NOBEGIN ? DT_NOBEGIN :
+		TimestampTzPlusMilliseconds(now, PENDING_GAP_MS);
 }
 
 void
@@ -267,10 +295,22 @@ postrider_feed_pending_due(TimestampTz at)
 	pending_due_at = Min(pending_due_at, at);
 }
 
+void
+postrider_feed_look_at_pending(void)
+{
+	Endpoint  **endpoints;
+	int			count = postrider_config_endpoints(&endpoints);
+
+	for (int i = 0; i < count; i++)
+		endpoints[i]->pending_due_at = DT_NOBEGIN;
+	pfree(endpoints);
+	pending_due_at = pending_not_before = DT_NOBEGIN;
+}
+
 TimestampTz
 postrider_feed_deadline(TimestampTz now)
 {
-	TimestampTz deadline = pending_due_at;
+	TimestampTz deadline = Max(pending_due_at, pending_not_before);
 
 	if (deferred_wanted)
 		return now;
