@@ -92,6 +92,7 @@ typedef struct Endpoint
 	MemoryContext policy_context;	/* holds the strings above */
 
 	Lane	   *lane;			/* delivery state */
+	bool		overflowing;	/* slow: what comes goes to pending (lane.h) */
 	DeferredQueue deferred;
 	TimestampTz pending_due_at; /* nothing in pending is due before */
 } Endpoint;

@@ -65,14 +65,14 @@ postrider_lane_room(const Lane *lane)
 LaneAnswer
 postrider_lane_offer(Lane *lane, TimestampTz now)
 {
-	if (lane->overflowing)
+	if (lane->endpoint->overflowing)
 		return LANE_OVERFLOWS;
 	if (postrider_lane_room(lane) > 0)
 		return LANE_TAKES;
 	if (lane->failures < LANE_FAILING && lane->blocked_until <= now &&
 		!TimestampDifferenceExceeds(lane->progress_at, now, LANE_PATIENCE_MS))
 		return LANE_BUSY;
-	lane->overflowing = true;
+	lane->endpoint->overflowing = true;
 	return LANE_OVERFLOWS;
 }
 

@@ -204,6 +204,7 @@ load_endpoint(uint64 row, bool *is_new)
 
 	loaded.id = endpoint->id;
 	loaded.lane = endpoint->lane;
+	loaded.overflowing = endpoint->overflowing;
 	loaded.deferred = endpoint->deferred;
 	loaded.pending_due_at = DT_NOBEGIN;
 	loaded.version = next_version++;
@@ -251,9 +252,12 @@ load_subscriptions(void)
 	MemoryContextSwitchTo(old);
 }
 
-void
+bool
 postrider_config_load(EndpointChangedCallback callback)
 {
+	static bool first_time = true;
+	bool		some_deleted = first_time;
+
 	HASH_SEQ_STATUS scan;
 	EndpointEntry *entry;
 	bool		found;
@@ -283,9 +287,12 @@ postrider_config_load(EndpointChangedCallback callback)
 	{
 		if (entry->seen)
 			continue;
+		some_deleted = some_deleted || !entry->endpoint->deleted;
 		entry->endpoint->deleted = true;
 		callback(entry->endpoint, false);
 	}
+	first_time = false;
+	return some_deleted;
 }
 
 static bool

@@ -29,9 +29,10 @@ typedef void (*EndpointChangedCallback) (Endpoint *endpoint, bool is_new);
 
 /*
  * Loads the configuration in the current transaction of the worker.  The old
- * one stays in force if this ends in an error.
+ * one stays in force if this ends in an error.  Returns true if endpoints may
+ * have been deleted since the last time.
  */
-extern void postrider_config_load(EndpointChangedCallback callback);
+extern bool postrider_config_load(EndpointChangedCallback callback);
 
 extern Endpoint *postrider_config_endpoint(int32 id);
 

@@ -38,12 +38,22 @@ static SqlStatement shift_after_stop = {
 	SHARD_ARGUMENTS
 };
 
+/*
+ * Rows are looked up by message_id.  The plans are made while the table is
+ * small, and where it grows the other index would be read from end to end:
+ * "(...) is true" keeps the planner from it, here and in settle.c.
+ */
 static SqlStatement release_held = {
 	.text =
 	"update postrider.pending p set due_at = now(), reason = 'retry'"
-	" from postrider.endpoint e"
-	" where e.enabled and p.endpoint_id = e.id and p.due_at = 'infinity'"
-	" and p.reason = 'held' and p.endpoint_id % $2 = $1",
+	" from (select d.message_id, d.endpoint_id from postrider.endpoint e"
+	"  cross join lateral"
+	"   (select w.message_id, w.endpoint_id from postrider.pending w"
+	"    where w.endpoint_id = e.id and w.due_at = 'infinity'"
+	"    and w.reason = 'held' offset 0) d"
+	"  where e.enabled and e.id % $2 = $1) h"
+	" where p.message_id = h.message_id"
+	" and (p.endpoint_id = h.endpoint_id) is true",
 	SHARD_ARGUMENTS
 };
 
@@ -69,19 +79,25 @@ static SqlStatement shift_retries = {
 	.argument_types = {INT4OID, INT4OID, INT8OID}
 };
 
-/* Rows that a user's transaction has locked are left for the next time. */
+/*
+ * Rows that a user's transaction has locked are left for the next time.  The
+ * scan begins at what the endpoint knows to be the earliest: before that the
+ * index may be full of entries of rows that are gone.
+ */
 static SqlStatement lease_due = {
 	.text =
 	"with due as materialized"
 	" (select p.message_id, p.endpoint_id, e.n"
-	"  from unnest($1::int4[], $2::int4[]) with ordinality as e (id, room, n)"
+	"  from unnest($1::int4[], $2::timestamptz[], $3::int4[])"
+	"  with ordinality as e (id, earliest, room, n)"
 	"  cross join lateral"
 	"   (select d.message_id, d.endpoint_id from postrider.pending d"
-	"    where d.endpoint_id = e.id and d.due_at <= now()"
+	"    where d.endpoint_id = e.id and d.due_at >= e.earliest and d.due_at <= now()"
 	"    order by d.due_at limit e.room for update skip locked) p),"
 	" leased as"
 	" (update postrider.pending p set due_at = 'infinity', reason = 'in_flight'"
-	"  from due where p.message_id = due.message_id and p.endpoint_id = due.endpoint_id"
+	"  from due where p.message_id = due.message_id"
+	"  and (p.endpoint_id = due.endpoint_id) is true"
 	"  returning p.*, due.n)"
 	" select l.message_id,"
 	" case when l.payload is null then m.topic else l.topic end,"
@@ -92,17 +108,19 @@ static SqlStatement lease_due = {
 	" l.attempts, l.n"
 	" from leased l left join postrider.message m on m.id = l.message_id"
 	" order by l.message_id",
-	.argument_count = 2,
-	.argument_types = {INT4ARRAYOID, INT4ARRAYOID}
+	.argument_count = 3,
+	.argument_types = {INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID}
 };
 
 static SqlStatement find_next_due = {
 	.text =
-	"select e.n, p.due_at from unnest($1::int4[]) with ordinality as e (id, n)"
+	"select e.n, p.due_at from unnest($1::int4[], $2::timestamptz[])"
+	" with ordinality as e (id, earliest, n)"
 	" cross join lateral (select d.due_at from postrider.pending d"
-	" where d.endpoint_id = e.id order by d.due_at limit 1) p",
-	.argument_count = 1,
-	.argument_types = {INT4ARRAYOID}
+	" where d.endpoint_id = e.id and d.due_at >= e.earliest"
+	" order by d.due_at limit 1) p",
+	.argument_count = 2,
+	.argument_types = {INT4ARRAYOID, TIMESTAMPTZARRAYOID}
 };
 
 static void
@@ -173,20 +191,24 @@ void
 postrider_pending_load(PendingRoom *rooms, int count, dlist_head *deliveries)
 {
 	Datum	   *ids = palloc(sizeof(Datum) * count);
+	Datum	   *earliest = palloc(sizeof(Datum) * count);
 	Datum	   *sizes = palloc(sizeof(Datum) * count);
-	Datum		values[2];
+	Datum		values[3];
 	uint64		rows;
 
 	for (int i = 0; i < count; i++)
 	{
 		ids[i] = Int32GetDatum(rooms[i].endpoint->id);
+		earliest[i] = TimestampTzGetDatum(rooms[i].endpoint->pending_due_at);
 		sizes[i] = Int32GetDatum(rooms[i].room);
 		rooms[i].loaded = 0;
 		rooms[i].next_due = DT_NOEND;
 	}
 	values[0] = PointerGetDatum(construct_array(ids, count, INT4OID, 4, true,
 												TYPALIGN_INT));
-	values[1] = PointerGetDatum(construct_array(sizes, count, INT4OID, 4, true,
+	values[1] = PointerGetDatum(construct_array(earliest, count, TIMESTAMPTZOID, 8,
+												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[2] = PointerGetDatum(construct_array(sizes, count, INT4OID, 4, true,
 												TYPALIGN_INT));
 	rows = postrider_sql_run(&lease_due, values, NULL, 0);
 	for (uint64 row = 0; row < rows; row++)

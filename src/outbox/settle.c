@@ -35,7 +35,7 @@ static SqlStatement delete_pending = {
 	.text =
 	"delete from postrider.pending p"
 	" using unnest($1::uuid[], $2::int4[]) as d (message_id, endpoint_id)"
-	" where p.message_id = d.message_id and p.endpoint_id = d.endpoint_id",
+	" where p.message_id = d.message_id and (p.endpoint_id = d.endpoint_id) is true",
 	.argument_count = 2,
 	.argument_types = {UUIDARRAYOID, INT4ARRAYOID}
 };

@@ -19,6 +19,7 @@
 #include "outbox/intake.h"
 #include "outbox/pending.h"
 #include "outbox/progress.h"
+#include "outbox/reader.h"
 #include "outbox/suspect.h"
 #include "utils/timestamp.h"
 #include "worker/careful.h"
@@ -130,14 +131,14 @@ room_for_deferred(const Endpoint *endpoint)
 }
 
 static bool
-is_to_be_spilled(const Endpoint *endpoint, TimestampTz now)
+is_to_be_spilled(Endpoint *endpoint, TimestampTz now)
 {
 	Lane	   *lane = endpoint->lane;
 
 	if (!endpoint->enabled || endpoint->deleted)
 		return false;
 	if (postrider_deferred_is_hopeless(endpoint, now))
-		lane->overflowing = true;
+		endpoint->overflowing = true;
 	return postrider_lane_offer(lane, now) == LANE_OVERFLOWS;
 }
 
@@ -155,10 +156,16 @@ load_deferred(Endpoint *endpoint, TimestampTz now)
 		postrider_engine_endpoint_changed(endpoint);
 }
 
-/* Endpoints for whose deferred deliveries something is to be done, in turn. */
+/*
+ * Endpoints for whose deferred deliveries something is to be done, in turn.
+ * What is to be spilled can wait until a window has been read, behind which
+ * all endpoints wait.
+ */
 static int
 find_served(Endpoint **endpoints, TimestampTz now)
 {
+	bool		may_spill = !postrider_reader_in_window() ||
+		postrider_deferred_total() > DEFERRED_MAX / 2;
 	dlist_iter	iter;
 	int			count = 0;
 
@@ -168,7 +175,7 @@ find_served(Endpoint **endpoints, TimestampTz now)
 
 		if (count == DEFERRED_ENDPOINTS)
 			break;
-		if (is_to_be_spilled(endpoint, now) || room_for_deferred(endpoint) > 0)
+		if (is_to_be_spilled(endpoint, now) ? may_spill : room_for_deferred(endpoint) > 0)
 			endpoints[count++] = endpoint;
 	}
 	return count;
@@ -254,10 +261,10 @@ note_loaded(const PendingRoom *room, TimestampTz now)
 	endpoint->pending_due_at = room->next_due;
 	if (room->loaded == room->room)
 		return DT_NOBEGIN;
-	if (lane->overflowing)
+	if (endpoint->overflowing)
 	{
 		if (endpoint->deferred.count == 0 && lane->blocked_until <= now)
-			lane->overflowing = false;
+			endpoint->overflowing = false;
 		else
 			endpoint->pending_due_at = Min(room->next_due,
 										   Max(lane->blocked_until, soon));

@@ -126,9 +126,9 @@ refresh_config(void)
 
 	if (generation == config_loaded && !changing)
 		return;
-	postrider_config_load(endpoint_changed);
+	if (postrider_config_load(endpoint_changed))
+		postrider_pending_cancel_orphans();
 	postrider_pending_release();
-	postrider_pending_cancel_orphans();
 	config_loaded = changing ? 0 : generation;
 	postrider_feed_look_at_pending();
 }
