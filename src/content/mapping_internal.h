@@ -232,26 +232,22 @@ extern MappingGroup *postrider_mapping_compile_group(MappingCompiler *compiler,
 													 bool drop_nulls, int depth);
 
 /* mapping_path.c */
-extern SourcePath *postrider_mapping_path_compile(const char *text,
+extern SourcePath *postrider_mapping_path_compile(const char *string,
 												  char **problem);
 /*
  * Finds what the path leads to.  Returns the number of values found; *value is
- * the first if there is one.  If there may be more, *values (when given) is
- * an array's container with all of them, else NULL.  -1 and *problem if the
- * path does not fit the data.
+ * the first if there is one.  *values (when given) is an array of all of them,
+ * or jbvNull where there is no such array because they are one or none.  -1
+ * and *problem if the path does not fit the data.
  */
 extern int	postrider_mapping_path_find(const SourcePath *path,
 										SourceDocument *document,
 										JsonbValue *value,
-										JsonbContainer **values,
-										char **problem);
+										JsonbValue *values, char **problem);
 extern Jsonb *postrider_mapping_document(SourceDocument *document);
 
-/* True for errors that data causes, see filter.c. */
-extern bool postrider_mapping_is_data_error(int sqlerrcode);
-
 /* mapping_target.c */
-extern int	postrider_mapping_target_parse(const char *text,
+extern int	postrider_mapping_target_parse(const char *string,
 										   TargetStep **steps, char **problem);
 extern void postrider_mapping_target_tree(MappingCompiler *compiler,
 										  MappingGroup *group,
@@ -266,7 +262,7 @@ extern bool postrider_mapping_look_up(const MappingField *field,
 									  JsonbValue *value, char **problem);
 extern const char *postrider_mapping_type_name(FieldType type);
 extern const char *postrider_mapping_show(const JsonbValue *value);
-extern bool postrider_mapping_scalar_text(const JsonbValue *value, char **text,
+extern bool postrider_mapping_scalar_text(const JsonbValue *value, char **string,
 										  int *length);
 extern void postrider_mapping_normalize(JsonbValue *value);
 
@@ -301,8 +297,7 @@ extern void postrider_mapping_write_group(MappingWriter *writer,
 										  JsonbContainer *base);
 /* One child of an array that was begun at "start", the index-th. */
 extern void postrider_mapping_write_element(MappingWriter *writer, int start,
-											int index, int count,
-											uint32 *total,
+											int index, uint32 *total,
 											const JsonbValue *value);
 /* The same for a group's object. */
 extern void postrider_mapping_write_group_element(MappingWriter *writer,
