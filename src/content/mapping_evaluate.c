@@ -339,7 +339,7 @@ map_element(Evaluation *evaluation, const MappingField *field, Place *place,
 			MappingWriter *writer, int start, int written, uint32 *total,
 			const JsonbValue *element)
 {
-	SourceDocument document = {*element};
+	SourceDocument document = {.value = *element};
 	JsonbValue	value = *element;
 
 	if (field->group != NULL)

@@ -349,7 +349,7 @@ compile_separator(MappingCompiler *compiler, const JsonbValue *object,
 
 /* The elements of a list, or the one thing that stands in its place. */
 static int
-list_length(const JsonbValue *value)
+count_listed(const JsonbValue *value)
 {
 	return is_container(value, JB_FARRAY) ?
 		(int) JsonContainerSize(value->val.binary.data) : 1;
@@ -377,7 +377,7 @@ compile_conversions(MappingCompiler *compiler, const JsonbValue *object,
 
 	if (!postrider_mapping_get(object, "apply", &value))
 		return;
-	count = list_length(&value);
+	count = count_listed(&value);
 	position = psprintf("%s.apply", position);
 	if (count > MAPPING_MAX_STEPS)
 	{
@@ -414,7 +414,6 @@ add_check(MappingCompiler *compiler, MappingField *field,
 		field->checks[field->check_count++] = check;
 }
 
-/* A type that is a format of strings is checked as one. */
 static void
 compile_checks(MappingCompiler *compiler, const JsonbValue *object,
 			   MappingField *field, const char *position)
@@ -423,7 +422,7 @@ compile_checks(MappingCompiler *compiler, const JsonbValue *object,
 	int			count = 0;
 
 	if (postrider_mapping_get(object, "check", &value))
-		count = list_length(&value);
+		count = count_listed(&value);
 	if (count > MAPPING_MAX_STEPS)
 	{
 		postrider_mapping_problem(compiler, psprintf("%s.check", position),
@@ -431,15 +430,6 @@ compile_checks(MappingCompiler *compiler, const JsonbValue *object,
 		return;
 	}
 	field->checks = palloc((count + 1) * sizeof(Check *));
-	if (field->type == TYPE_DATE || field->type == TYPE_DATETIME)
-	{
-		const char *name = postrider_mapping_type_name(field->type);
-		JsonbValue	check = {.type = jbvString};
-
-		check.val.string.val = unconstify(char *, name);
-		check.val.string.len = strlen(name);
-		add_check(compiler, field, &check, psprintf("%s.type", position));
-	}
 	position = psprintf("%s.check", position);
 	for (int i = 0; i < count; i++)
 	{

@@ -115,6 +115,14 @@ postrider_mapping_put_errors(FunctionCallInfo fcinfo, const Mapping *mapping,
 	return (Datum) 0;
 }
 
+/* No rows. */
+Datum
+postrider_mapping_put_nothing(FunctionCallInfo fcinfo)
+{
+	InitMaterializedSRF(fcinfo, 0);
+	return (Datum) 0;
+}
+
 static void
 put_text(Datum *values, bool *nulls, int column, const char *string)
 {

@@ -24,5 +24,6 @@ extern Datum postrider_mapping_put_errors(FunctionCallInfo fcinfo,
 										  Jsonb *payload);
 extern Datum postrider_mapping_put_description(FunctionCallInfo fcinfo,
 											   const Mapping *mapping);
+extern Datum postrider_mapping_put_nothing(FunctionCallInfo fcinfo);
 
 #endif							/* POSTRIDER_MAPPING_FUNCTIONS_H */

@@ -18,7 +18,7 @@
  * Parsing
  */
 
-/* "…" with \" and \\ inside; *text is after the first quote. */
+/* "…" with \" and \\ inside; *string is after the first quote. */
 static bool
 take_quoted(const char **string, StringInfo key, char **problem)
 {
@@ -47,13 +47,13 @@ take_key(const char **string, TargetStep *step, char **problem)
 	initStringInfo(&key);
 	if (**string == '"')
 	{
-		(*text)++;
-		if (!take_quoted(text, &key, problem))
+		(*string)++;
+		if (!take_quoted(string, &key, problem))
 			return false;
 	}
 	else
 	{
-		int			length = strcspn(*text, ".[]\" \t\n\r");
+		int			length = strcspn(*string, ".[]\" \t\n\r");
 
 		if (length == 0)
 		{
@@ -68,7 +68,7 @@ take_key(const char **string, TargetStep *step, char **problem)
 	return true;
 }
 
-/* *text is after the bracket. */
+/* *string is after the bracket. */
 static bool
 take_index(const char **string, TargetStep *step, char **problem)
 {
@@ -91,7 +91,7 @@ take_index(const char **string, TargetStep *step, char **problem)
 	return true;
 }
 
-/* Returns the number of steps, 0 and *problem if the text is no target. */
+/* Returns the number of steps, 0 and *problem if the string is no target. */
 int
 postrider_mapping_target_parse(const char *string, TargetStep **steps,
 							   char **problem)
@@ -289,8 +289,8 @@ prepare_keys(TargetNode *node)
 
 		appendBinaryStringInfo(&keys, step->key, step->length);
 		node->key_entries[i] = JENTRY_ISSTRING |
-			(i % JB_OFFSET_STRIDE == 0 ? JENTRY_HAS_OFF | keys.len :
-			 step->length);
+			(i % JB_OFFSET_STRIDE == 0 ? JENTRY_HAS_OFF | (uint32) keys.len :
+			 (uint32) step->length);
 	}
 	node->keys = keys.data;
 	node->keys_length = keys.len;

@@ -286,6 +286,115 @@ is_object(const JsonbValue *value)
 		JsonContainerIsObject(value->val.binary.data);
 }
 
+/* Two or four digits from *string on, which is moved past them; -1: none. */
+static int
+take_digits(const char **string, const char *end, int count)
+{
+	int			result = 0;
+
+	if (count_digits(*string, end) < count)
+		return -1;
+	for (int i = 0; i < count; i++)
+		result = result * 10 + *(*string)++ - '0';
+	return result;
+}
+
+static bool
+take_character(const char **string, const char *end, const char *characters)
+{
+	if (*string == end || **string == '\0' ||
+		strchr(characters, **string) == NULL)
+		return false;
+	(*string)++;
+	return true;
+}
+
+/* YYYY-MM-DD, a day that there is. */
+static bool
+take_date(const char **string, const char *end)
+{
+	static const int days[] = {
+		31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31
+	};
+	int			year = take_digits(string, end, 4);
+	int			month;
+	int			day;
+
+	if (year < 1 || !take_character(string, end, "-"))
+		return false;
+	month = take_digits(string, end, 2);
+	if (month < 1 || month > 12 || !take_character(string, end, "-"))
+		return false;
+	day = take_digits(string, end, 2);
+	if (month == 2 && day == 29)
+		return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+	return day >= 1 && day <= days[month - 1];
+}
+
+/* HH:MM:SS with any fraction and a zone, as RFC 3339 has it. */
+static bool
+take_time(const char **string, const char *end)
+{
+	int			hour = take_digits(string, end, 2);
+	int			minute;
+	int			second;
+
+	if (hour < 0 || hour > 23 || !take_character(string, end, ":"))
+		return false;
+	minute = take_digits(string, end, 2);
+	if (minute < 0 || minute > 59 || !take_character(string, end, ":"))
+		return false;
+	second = take_digits(string, end, 2);
+	if (second < 0 || second > 60)
+		return false;
+	if (take_character(string, end, "."))
+	{
+		int			digits = count_digits(*string, end);
+
+		if (digits == 0)
+			return false;
+		*string += digits;
+	}
+	if (take_character(string, end, "Zz"))
+		return true;
+	if (!take_character(string, end, "+-"))
+		return false;
+	hour = take_digits(string, end, 2);
+	if (hour < 0 || hour > 23 || !take_character(string, end, ":"))
+		return false;
+	minute = take_digits(string, end, 2);
+	return minute >= 0 && minute <= 59;
+}
+
+static bool
+is_date(const JsonbValue *value)
+{
+	const char *string;
+	const char *end;
+
+	if (value->type != jbvString)
+		return false;
+	string = value->val.string.val;
+	end = string + value->val.string.len;
+	return take_date(&string, end) &&
+		string == end;
+}
+
+static bool
+is_date_time(const JsonbValue *value)
+{
+	const char *string;
+	const char *end;
+
+	if (value->type != jbvString)
+		return false;
+	string = value->val.string.val;
+	end = string + value->val.string.len;
+	return take_date(&string, end) &&
+		take_character(&string, end, "Tt ") && take_time(&string, end) &&
+		string == end;
+}
+
 /* Null has every type.  False and *problem if the value cannot be converted. */
 bool
 postrider_mapping_convert_type(FieldType type, JsonbValue *value,
@@ -299,9 +408,13 @@ postrider_mapping_convert_type(FieldType type, JsonbValue *value,
 	switch (type)
 	{
 		case TYPE_ANY:
-		case TYPE_DATE:			/* compiled to a check */
-		case TYPE_DATETIME:
 			fits = true;
+			break;
+		case TYPE_DATE:
+			fits = is_date(value);
+			break;
+		case TYPE_DATETIME:
+			fits = is_date_time(value);
 			break;
 		case TYPE_STRING:
 			fits = to_string(value);
@@ -323,9 +436,13 @@ postrider_mapping_convert_type(FieldType type, JsonbValue *value,
 			break;
 	}
 	if (!fits)
-		*problem = psprintf("%s is not %s %s", postrider_mapping_show(&original),
+		*problem = psprintf("%s is not %s %s%s",
+							postrider_mapping_show(&original),
 							strchr("aio", type_names[type][0]) ? "an" : "a",
-							type_names[type]);
+							type_names[type],
+							type == TYPE_DATE ? " (YYYY-MM-DD)" :
+							type == TYPE_DATETIME ?
+							" (YYYY-MM-DDTHH:MM:SS with Z or an offset)" : "");
 	return fits;
 }
 

@@ -482,7 +482,7 @@ void
 postrider_mapping_write_group(MappingWriter *writer, const MappingGroup *group,
 							  MappingSlot *slots, JsonbContainer *base)
 {
-	GroupState	state = {group, slots};
+	GroupState	state = {.group = group, .slots = slots};
 	int			filled[64];
 	bool		touched[64];
 
