@@ -31,7 +31,20 @@ grant execute on function
 	postrider.filter_matches(jsonb, jsonpath)
 to postrider_reader, postrider_admin;
 
-grant select, insert, update, delete on postrider.endpoint, postrider.subscription, postrider.topic
+-- These compute, and read nothing but mappings and the columns of a relation.
+grant execute on function
+	postrider.map(jsonb, jsonb),
+	postrider.map(jsonb, text, integer),
+	postrider.map_errors(jsonb, jsonb),
+	postrider.map_errors(jsonb, text, integer),
+	postrider.check_mapping(jsonb),
+	postrider.describe_mapping(jsonb),
+	postrider.describe_mapping(text, integer),
+	postrider.suggest_mapping(regclass, jsonb)
+to postrider_writer, postrider_reader, postrider_admin;
+
+grant select, insert, update, delete on postrider.endpoint, postrider.subscription, postrider.topic,
+	postrider.mapping
 to postrider_admin;
 grant select, delete on postrider.dead_letter to postrider_admin;
 grant select on postrider.message, postrider.attempt, postrider.pending to postrider_admin;
@@ -47,6 +60,7 @@ to postrider_admin;
 -- restoring a dump never sends again what was sent.
 select pg_catalog.pg_extension_config_dump('postrider.secret', '');
 select pg_catalog.pg_extension_config_dump('postrider.topic', '');
+select pg_catalog.pg_extension_config_dump('postrider.mapping', '');
 select pg_catalog.pg_extension_config_dump('postrider.endpoint', '');
 select pg_catalog.pg_extension_config_dump('postrider.endpoint_id_seq', '');
 select pg_catalog.pg_extension_config_dump('postrider.subscription', '');
