@@ -218,6 +218,18 @@ expire(Delivery *delivery, TimestampTz now)
 	finish_attempt(delivery);
 }
 
+/* The payload does not fit the mapping: no fault of the endpoint's. */
+static void
+give_up_unmapped(Delivery *delivery, TimestampTz now)
+{
+	delivery->result.outcome = OUTCOME_DEAD;
+	delivery->result.sent = false;
+	delivery->result.error_code = "mapping";
+	delivery->result.error = pstrdup(delivery->problem);
+	delivery->result.started_at = now;
+	finish_attempt(delivery);
+}
+
 /* Sends the next delivery of a lane, or ends it if it cannot be sent. */
 static void
 send_next(Lane *lane, TimestampTz now)
@@ -230,6 +242,11 @@ send_next(Lane *lane, TimestampTz now)
 	if (delivery->message->expires_at <= now)
 	{
 		expire(delivery, now);
+		return;
+	}
+	if (delivery->problem)
+	{
+		give_up_unmapped(delivery, now);
 		return;
 	}
 	request = postrider_request_acquire(lane->endpoint);

@@ -81,7 +81,7 @@ postrider_lane_push(Lane *lane, Delivery *delivery, TimestampTz now)
 {
 	dlist_push_tail(&lane->queue, &delivery->node);
 	lane->queued++;
-	lane->queued_bytes += delivery->message->memory_bytes;
+	lane->queued_bytes += delivery->memory_bytes;
 	if (postrider_lane_room(lane) == 0)
 		lane->progress_at = now;
 }
@@ -94,7 +94,7 @@ postrider_lane_pop(Lane *lane, TimestampTz now)
 	Assert(lane->queued > 0);
 	delivery = dlist_container(Delivery, node, dlist_pop_head_node(&lane->queue));
 	lane->queued--;
-	lane->queued_bytes -= delivery->message->memory_bytes;
+	lane->queued_bytes -= delivery->memory_bytes;
 	lane->progress_at = now;
 	return delivery;
 }

@@ -9,6 +9,7 @@
 
 #include "catalog/pg_type.h"
 #include "outbox/intake.h"
+#include "outbox/mapping_reference.h"
 #include "outbox/pending.h"
 #include "outbox/shard.h"
 #include "util/sql.h"
@@ -105,7 +106,7 @@ static SqlStatement lease_due = {
 	" case when l.payload is null then m.headers else l.headers end,"
 	" case when l.payload is null then m.expires_at else l.expires_at end,"
 	" case when l.payload is null then m.traceparent else l.traceparent end,"
-	" l.attempts, l.n"
+	" l.attempts, l.n, l.mapping, l.mapping_version"
 	" from leased l left join postrider.message m on m.id = l.message_id"
 	" order by l.message_id",
 	.argument_count = 3,
@@ -165,11 +166,19 @@ postrider_pending_cancel_orphans(void)
 	run_on_shard(&cancel_orphans);
 }
 
+static MappingReference *
+mapping_of(uint64 row)
+{
+	return postrider_mapping_reference(postrider_sql_text(row, 8, CurrentMemoryContext),
+									   postrider_sql_int32(row, 9));
+}
+
 static void
 take_due_row(uint64 row, PendingRoom *rooms, dlist_head *deliveries)
 {
 	pg_uuid_t	id = postrider_sql_uuid(row, 0);
 	PendingRoom *room = &rooms[postrider_sql_int64(row, 7) - 1];
+	MessageRow	source;
 	Delivery   *delivery;
 
 	if (postrider_sql_jsonb(row, 2) == NULL)
@@ -181,8 +190,8 @@ take_due_row(uint64 row, PendingRoom *rooms, dlist_head *deliveries)
 		return;
 	}
 	room->loaded++;
-	delivery = postrider_delivery_make(postrider_message_make(&id, row, 1),
-									   room->endpoint, deliveries);
+	postrider_intake_begin(&source, &id, row, 1);
+	delivery = postrider_delivery_make(&source, room->endpoint, mapping_of(row), deliveries);
 	delivery->attempts = postrider_sql_int32(row, 6);
 	delivery->has_pending_row = true;
 }

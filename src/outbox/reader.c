@@ -409,8 +409,8 @@ take_row(uint64 row, HTAB *settled, ReadChunk *chunk, dlist_head *deliveries)
 	char	   *endpoint;
 	char	   *tenant;
 	Jsonb	   *payload;
-	Message    *message = NULL;
-	Endpoint  **targets;
+	MessageRow	source;
+	RouteTarget *targets;
 	int			count;
 	bool		isnull;
 	TimestampTz deliver_at;
@@ -428,21 +428,22 @@ take_row(uint64 row, HTAB *settled, ReadChunk *chunk, dlist_head *deliveries)
 				(errmsg("message for endpoint \"%s\" is not sent: the endpoint has been deleted",
 						endpoint)));
 	deliver_at = DatumGetTimestampTz(postrider_sql_datum(row, 8, &isnull));
+	postrider_intake_begin(&source, &id, row, 1);
 	for (int i = 0; i < count; i++)
 	{
+		Endpoint   *target = targets[i].endpoint;
 		Delivery   *delivery;
 		bool		scheduled;
 
-		if (is_settled(settled, &id, targets[i]->id))
+		if (is_settled(settled, &id, target->id))
 			continue;
 		scheduled = !isnull && deliver_at > GetCurrentTimestamp();
 		chunk->outstanding++;
-		if (!scheduled && is_lagging(targets[i]) &&
-			postrider_deferred_add(targets[i], &id, chunk))
+		if (!scheduled && is_lagging(target) &&
+			postrider_deferred_add(target, &id, targets[i].mapping, chunk))
 			continue;
-		if (message == NULL)
-			message = postrider_message_make(&id, row, 1);
-		delivery = postrider_delivery_make(message, targets[i], deliveries);
+		delivery = postrider_delivery_make(&source, target, targets[i].mapping,
+										   deliveries);
 		delivery->chunk = chunk;
 		if (scheduled)
 		{
@@ -453,7 +454,7 @@ take_row(uint64 row, HTAB *settled, ReadChunk *chunk, dlist_head *deliveries)
 		else
 			delivery->settle = SETTLE_ATTEMPT;
 	}
-	return message ? message->memory_bytes : 0;
+	return source.bytes;
 }
 
 /* Reads rows from where the reader stands. */

@@ -80,7 +80,7 @@ defer(Delivery *delivery)
 {
 	if (postrider_careful() ||
 		!postrider_deferred_add(delivery->endpoint, &delivery->message->id,
-								delivery->chunk))
+								delivery->mapping, delivery->chunk))
 		return false;
 	dlist_delete(&delivery->node);
 	postrider_delivery_free(delivery);
