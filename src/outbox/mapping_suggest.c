@@ -19,8 +19,6 @@
 #include "content/mapping_names.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "parser/parse_coerce.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"

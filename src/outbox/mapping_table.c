@@ -191,8 +191,9 @@ mapping_of_arguments(FunctionCallInfo fcinfo, int argument)
 	if (!PG_ARGISNULL(argument + 1) && version < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("version %d of a mapping cannot be", version),
-				 errhint("Versions count from 1; NULL is the newest.")));
+				 errmsg("version of a mapping must be 1 or more, not %d",
+						version),
+				 errhint("Leave it out for the newest version.")));
 	if (remembered == NULL)
 	{
 		remembered = MemoryContextAllocZero(context, sizeof(Remembered));
