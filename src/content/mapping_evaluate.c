@@ -248,11 +248,8 @@ map_each(Evaluation *evaluation, const MappingField *field,
 		elements = values.val.binary.data;
 	else
 	{
-		JsonbValue	array = {.type = jbvArray};
-
-		array.val.array.nElems = 1;
-		array.val.array.elems = value;
-		elements = &JsonbValueToJsonb(&array)->root;
+		postrider_mapping_wrap(value);
+		elements = value->val.binary.data;
 	}
 	return map_elements(evaluation, field, elements, value);
 }

@@ -315,6 +315,7 @@ extern void postrider_mapping_write_group_element(MappingWriter *writer,
 												  const MappingGroup *group,
 												  MappingSlot *slots,
 												  JsonbContainer *base);
+extern void postrider_mapping_wrap(JsonbValue *value);
 extern void postrider_mapping_child(JsonbContainer *container, int index,
 									JsonbValue *value);
 

@@ -114,7 +114,7 @@ postrider_mapping_find_one(Evaluation *evaluation, const MappingField *field,
 	else if (found > 1)
 	{
 		postrider_mapping_note(evaluation, field,
-					 psprintf("the path finds %d values where one is wanted",
+					 psprintf("the path finds %d values where one is wanted; \"type\": \"array\" takes all",
 							  found));
 		return FAILED;
 	}

@@ -234,7 +234,7 @@ collision(MappingCompiler *compiler, const char *position,
 	else
 		postrider_mapping_problem(compiler,
 								  psprintf("%sfields[%d].to", position, index),
-								  "target \"%s\" collides with \"%s\" of fields[%d]: one would be inside the other, or both are the same",
+								  "target \"%s\" collides with \"%s\" of fields[%d]; there cannot be both",
 								  field->target, first->target, other);
 }
 

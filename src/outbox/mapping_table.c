@@ -379,9 +379,10 @@ postrider_check_mapping_row(PG_FUNCTION_ARGS)
 							  column_number(desc, "definition", JSONBOID), desc,
 							  &no_definition);
 	/* NULL is left to the constraints, which come after the triggers. */
-	if (no_name || no_definition)
+	if (no_name)
 		return PointerGetDatum(trigger->tg_trigtuple);
-	if (postrider_mapping_compile(DatumGetJsonbP(definition), &problems) == NULL)
+	if (!no_definition &&
+		postrider_mapping_compile(DatumGetJsonbP(definition), &problems) == NULL)
 		postrider_mapping_refuse_definition(psprintf("mapping \"%s\"",
 													 TextDatumGetCString(name)),
 											problems);
