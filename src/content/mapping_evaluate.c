@@ -17,219 +17,16 @@
 #include "postgres.h"
 
 #include "content/filter.h"
-#include "content/mapping_internal.h"
-#include "lib/stringinfo.h"
+#include "content/mapping_evaluate.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
 
-/* Where in the result a nested group belongs, for messages. */
-typedef struct Place
-{
-	const struct Place *outer;
-	const MappingField *field;
-	int			index;			/* of the element, or -1 */
-} Place;
-
-typedef struct Evaluation
-{
-	MemoryContext context;		/* of the caller, for problems */
-	SourceDocument payload;
-	List	   *problems;
-	int			problem_count;
-	const Place *place;
-	const MappingField *field;	/* that is being mapped */
-} Evaluation;
-
-typedef enum Outcome
-{
-	FOUND,
-	MISSING,
-	FAILED						/* noted */
-} Outcome;
-
 static void evaluate_group(Evaluation *evaluation, const MappingGroup *group,
 						   SourceDocument *document, MappingSlot *slots,
 						   JsonbContainer **base);
-
-/*
- * Problems
- */
-
-static void
-append_place(StringInfo string, const Place *place)
-{
-	if (place == NULL)
-		return;
-	append_place(string, place->outer);
-	appendStringInfoString(string, place->field->target);
-	if (place->index >= 0)
-		appendStringInfo(string, "[%d]", place->index);
-	appendStringInfoChar(string, '.');
-}
-
-static char *
-sources_of(const MappingField *field)
-{
-	StringInfoData string;
-
-	if (field->path_count == 0)
-		return NULL;
-	initStringInfo(&string);
-	for (int i = 0; i < field->path_count; i++)
-		appendStringInfo(&string, "%s%s", i > 0 ? ", " : "",
-						 field->paths[i]->text);
-	return string.data;
-}
-
-/* "index" is that of the element of the field's list, or -1. */
-static void
-note_problem_of_element(Evaluation *evaluation, const MappingField *field,
-						int index, const char *message)
-{
-	MemoryContext old = MemoryContextSwitchTo(evaluation->context);
-	StringInfoData target;
-
-	evaluation->problem_count++;
-	if (evaluation->problem_count < MAPPING_MAX_PROBLEMS)
-	{
-		initStringInfo(&target);
-		append_place(&target, evaluation->place);
-		if (field != NULL)
-			appendStringInfoString(&target, field->target);
-		else if (target.len > 0)
-			target.data[--target.len] = '\0';
-		if (index >= 0)
-			appendStringInfo(&target, "[%d]", index);
-		evaluation->problems =
-			lappend(evaluation->problems,
-					postrider_mapping_make_problem(target.data,
-												   field ? sources_of(field) : NULL,
-												   message));
-	}
-	else if (evaluation->problem_count == MAPPING_MAX_PROBLEMS)
-		evaluation->problems =
-			lappend(evaluation->problems,
-					postrider_mapping_make_problem("", NULL,
-												   "there are more problems than can be listed"));
-	MemoryContextSwitchTo(old);
-}
-
-static void
-note_problem(Evaluation *evaluation, const MappingField *field,
-			 const char *message)
-{
-	note_problem_of_element(evaluation, field, -1, message);
-}
-
-static bool
-is_enough(const Evaluation *evaluation)
-{
-	return evaluation->problem_count >= MAPPING_MAX_PROBLEMS;
-}
-
-/*
- * Sources
- */
-
-/* One value, or several where the field's type is array. */
-static Outcome
-find_one(Evaluation *evaluation, const MappingField *field,
-		 const SourcePath *path, SourceDocument *document, JsonbValue *value)
-{
-	bool		as_array = field->type == TYPE_ARRAY;
-	JsonbValue	values = {.type = jbvNull};
-	char	   *problem = NULL;
-	int			found = postrider_mapping_path_find(path, document, value,
-													as_array ? &values : NULL,
-													&problem);
-
-	if (found < 0)
-	{
-		note_problem(evaluation, field, problem);
-		return FAILED;
-	}
-	if (found == 0)
-		return MISSING;
-	if (values.type != jbvNull && (found > 1 || path->plural))
-		*value = values;
-	else if (found > 1)
-	{
-		note_problem(evaluation, field,
-					 psprintf("the path finds %d values where one is wanted",
-							  found));
-		return FAILED;
-	}
-	return FOUND;
-}
-
-static Outcome
-find_first(Evaluation *evaluation, const MappingField *field,
-		   SourceDocument *document, JsonbValue *value)
-{
-	Outcome		result = MISSING;
-
-	for (int i = 0; i < field->path_count; i++)
-	{
-		Outcome		outcome = find_one(evaluation, field, field->paths[i],
-									   document, value);
-
-		if (outcome == FAILED || (outcome == FOUND && value->type != jbvNull))
-			return outcome;
-		if (outcome == FOUND)
-			result = FOUND;
-	}
-	value->type = jbvNull;
-	return result;
-}
-
-/* Parts that are missing, null or empty are left out with their separator. */
-static Outcome
-concatenate(Evaluation *evaluation, const MappingField *field,
-			SourceDocument *document, JsonbValue *value)
-{
-	StringInfoData string;
-	bool		any = false;
-
-	initStringInfo(&string);
-	for (int i = 0; i < field->path_count; i++)
-	{
-		JsonbValue	part;
-		char	   *part_text;
-		int			length;
-		Outcome		outcome = find_one(evaluation, field, field->paths[i],
-									   document, &part);
-
-		if (outcome == FAILED)
-			return FAILED;
-		if (outcome == MISSING || part.type == jbvNull)
-			continue;
-		if (!postrider_mapping_scalar_text(&part, &part_text, &length))
-		{
-			note_problem(evaluation, field,
-						 psprintf("%s cannot be joined with others",
-								  postrider_mapping_show(&part)));
-			return FAILED;
-		}
-		any = true;
-		if (string.len + length + field->separator_length >
-			MAPPING_MAX_RESULT_BYTES)
-		{
-			note_problem(evaluation, field, "is too long");
-			return FAILED;
-		}
-		if (length > 0 && string.len > 0)
-			appendBinaryStringInfo(&string, field->separator,
-								   field->separator_length);
-		appendBinaryStringInfo(&string, part_text, length);
-	}
-	value->type = jbvString;
-	value->val.string.val = string.data;
-	value->val.string.len = string.len;
-	return any ? FOUND : MISSING;
-}
 
 /*
  * Values
@@ -246,7 +43,7 @@ convert(Evaluation *evaluation, const MappingField *field, int index,
 	{
 		if (!postrider_conversion_apply(field->conversions[i], value, &problem))
 		{
-			note_problem_of_element(evaluation, field, index, problem);
+			postrider_mapping_note_element(evaluation, field, index, problem);
 			return false;
 		}
 		if (value->type >= jbvArray)
@@ -255,7 +52,7 @@ convert(Evaluation *evaluation, const MappingField *field, int index,
 	if (!postrider_mapping_look_up(field, value, &problem) ||
 		!postrider_mapping_convert_type(field->type, value, &problem))
 	{
-		note_problem_of_element(evaluation, field, index, problem);
+		postrider_mapping_note_element(evaluation, field, index, problem);
 		return false;
 	}
 	return true;
@@ -273,14 +70,14 @@ check(Evaluation *evaluation, const MappingField *field, int index,
 		return true;
 	if (!postrider_mapping_limit_length(field, value, &problem))
 	{
-		note_problem_of_element(evaluation, field, index, problem);
+		postrider_mapping_note_element(evaluation, field, index, problem);
 		return false;
 	}
 	for (int i = 0; i < field->check_count; i++)
 	{
 		if (postrider_check_apply(field->checks[i], value, &problem))
 			continue;
-		note_problem_of_element(evaluation, field, index, problem);
+		postrider_mapping_note_element(evaluation, field, index, problem);
 		good = false;
 	}
 	return good;
@@ -302,7 +99,7 @@ settle(Evaluation *evaluation, const MappingField *field, Outcome outcome,
 		outcome = FOUND;
 	}
 	if (is_null && field->required)
-		note_problem(evaluation, field, "is required");
+		postrider_mapping_note(evaluation, field, "is required");
 	else if (outcome == MISSING)
 		slot->state = SLOT_MISSING;
 	else if (is_null && field->nulls == NULLS_DROP)
@@ -402,7 +199,7 @@ map_elements(Evaluation *evaluation, const MappingField *field,
 		JsonbValue	element;
 
 		CHECK_FOR_INTERRUPTS();
-		if (writer.too_large || is_enough(evaluation))
+		if (writer.too_large || postrider_mapping_is_enough(evaluation))
 			break;
 		postrider_mapping_child(elements, i, &element);
 		if (element.type == jbvNull)
@@ -416,7 +213,7 @@ map_elements(Evaluation *evaluation, const MappingField *field,
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	if (writer.too_large)
-		note_problem(evaluation, field, "the mapped document is too large");
+		postrider_mapping_note(evaluation, field, "the mapped document is too large");
 	if (evaluation->problem_count > before)
 		return FAILED;
 	value->type = jbvBinary;
@@ -439,7 +236,7 @@ map_each(Evaluation *evaluation, const MappingField *field,
 
 	if (found < 0)
 	{
-		note_problem(evaluation, field, problem);
+		postrider_mapping_note(evaluation, field, problem);
 		return FAILED;
 	}
 	if (found == 0 || (found == 1 && value->type == jbvNull))
@@ -451,11 +248,8 @@ map_each(Evaluation *evaluation, const MappingField *field,
 		elements = values.val.binary.data;
 	else
 	{
-		JsonbValue	array = {.type = jbvArray};
-
-		array.val.array.nElems = 1;
-		array.val.array.elems = value;
-		elements = &JsonbValueToJsonb(&array)->root;
+		postrider_mapping_wrap(value);
+		elements = value->val.binary.data;
 	}
 	return map_elements(evaluation, field, elements, value);
 }
@@ -485,7 +279,7 @@ map_object(Evaluation *evaluation, const MappingField *field,
 
 	if (field->path_count > 0)
 	{
-		Outcome		outcome = find_one(evaluation, field, field->paths[0],
+		Outcome		outcome = postrider_mapping_find_one(evaluation, field, field->paths[0],
 									   document, value);
 
 		if (outcome != FOUND || value->type == jbvNull)
@@ -505,7 +299,7 @@ map_object(Evaluation *evaluation, const MappingField *field,
 	postrider_mapping_write_group(&writer, field->group, slots, base);
 	if (writer.too_large)
 	{
-		note_problem(evaluation, field, "the mapped document is too large");
+		postrider_mapping_note(evaluation, field, "the mapped document is too large");
 		return FAILED;
 	}
 	value->type = jbvBinary;
@@ -528,14 +322,14 @@ evaluate_field(Evaluation *evaluation, const MappingField *field,
 	switch (field->source)
 	{
 		case SOURCE_PATH:
-			outcome = find_one(evaluation, field, field->paths[0], document,
+			outcome = postrider_mapping_find_one(evaluation, field, field->paths[0], document,
 							   value);
 			break;
 		case SOURCE_COALESCE:
-			outcome = find_first(evaluation, field, document, value);
+			outcome = postrider_mapping_find_first(evaluation, field, document, value);
 			break;
 		case SOURCE_CONCAT:
-			outcome = concatenate(evaluation, field, document, value);
+			outcome = postrider_mapping_concatenate(evaluation, field, document, value);
 			break;
 		case SOURCE_VALUE:
 			*value = field->value;
@@ -589,7 +383,7 @@ find_base(Evaluation *evaluation, const MappingGroup *group,
 						   found == 0 ? "nothing" : found > 1 ? "several values" :
 						   postrider_mapping_show(&value),
 						   wants_array ? "an array" : "an object");
-	note_problem(evaluation, NULL, problem);
+	postrider_mapping_note(evaluation, NULL, problem);
 }
 
 static void
@@ -612,7 +406,7 @@ evaluate_group(Evaluation *evaluation, const MappingGroup *group,
 
 		if (slot->decided)
 			continue;
-		if (is_enough(evaluation))
+		if (postrider_mapping_is_enough(evaluation))
 			return;
 		evaluation->field = field;
 		if (field->when != NULL &&
@@ -639,7 +433,7 @@ map_payload(Evaluation *evaluation, const MappingGroup *group)
 	postrider_mapping_write_group(&writer, group, slots, base);
 	if (writer.too_large)
 	{
-		note_problem(evaluation, NULL, "the mapped document is too large");
+		postrider_mapping_note(evaluation, NULL, "the mapped document is too large");
 		return NULL;
 	}
 	SET_VARSIZE(writer.data, writer.length);
@@ -675,7 +469,7 @@ postrider_mapping_apply(const Mapping *mapping, Jsonb *payload,
 		MemoryContextSwitchTo(state->context);
 		error = CopyErrorData();
 		FlushErrorState();
-		note_problem(state, state->field, error->message);
+		postrider_mapping_note(state, state->field, error->message);
 	}
 	PG_END_TRY();
 	*problems = evaluation.problems;

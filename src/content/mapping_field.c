@@ -8,14 +8,6 @@
 #include "postgres.h"
 
 #include "content/mapping_internal.h"
-#include "fmgr.h"
-#include "mb/pg_wchar.h"
-#include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
-#include "utils/varlena.h"
-
-/* Words this far apart are taken for a slip of the pen. */
-#define MAX_DISTANCE 2
 
 static const char *const field_keys[] = {
 	"to", "from", "separator", "coalesce", "value", "each", "fields", "when",
@@ -35,162 +27,6 @@ static const char *const source_keys[] = {
 	"separator", "of", "apply", "lookup", "type", "default", "required",
 	"max_length", "overflow", "check", NULL
 };
-
-/*
- * Values of definitions
- */
-
-/* The known word that was probably meant, or NULL. */
-const char *
-postrider_mapping_nearest(const char *word, const char *const *candidates)
-{
-	const char *best = NULL;
-	int			best_distance = MAX_DISTANCE + 1;
-
-	if (strlen(word) > 40)
-		return NULL;
-	for (; *candidates != NULL; candidates++)
-	{
-		int			distance = varstr_levenshtein_less_equal(word, strlen(word),
-															 *candidates,
-															 strlen(*candidates),
-															 1, 1, 1,
-															 best_distance,
-															 true);
-
-		if (distance < best_distance && distance < (int) strlen(*candidates) - 1)
-		{
-			best = *candidates;
-			best_distance = distance;
-		}
-	}
-	return best;
-}
-
-/* "object" is a container; false if it has no such key. */
-bool
-postrider_mapping_get(const JsonbValue *object, const char *key,
-					  JsonbValue *value)
-{
-	return getKeyJsonValueFromContainer(object->val.binary.data, key,
-										strlen(key), value) != NULL;
-}
-
-static bool
-is_container(const JsonbValue *value, uint32 kind)
-{
-	return value->type == jbvBinary &&
-		(value->val.binary.data->header & kind) != 0 &&
-		!JsonContainerIsScalar(value->val.binary.data);
-}
-
-char *
-postrider_mapping_string(const JsonbValue *string)
-{
-	return pnstrdup(string->val.string.val, string->val.string.len);
-}
-
-/* A copy that needs nothing of the definition. */
-bool
-postrider_mapping_copy_value(const JsonbValue *value, JsonbValue *copy)
-{
-	Jsonb	   *stored = JsonbValueToJsonb((JsonbValue *) value);
-
-	if (value->type == jbvBinary)
-		JsonbToJsonbValue(stored, copy);
-	else
-		postrider_mapping_child(&stored->root, 0, copy);
-	return true;
-}
-
-/* Reports keys that nobody knows. */
-void
-postrider_mapping_check_keys(MappingCompiler *compiler,
-							 const JsonbValue *object, const char *position,
-							 const char *const *known)
-{
-	JsonbContainer *container = object->val.binary.data;
-
-	for (int i = 0; i < (int) JsonContainerSize(container); i++)
-	{
-		const char *const *word;
-		const char *meant;
-		JsonbValue	key;
-		char	   *string;
-
-		postrider_mapping_child(container, i, &key);
-		string = postrider_mapping_string(&key);
-		for (word = known; *word != NULL; word++)
-		{
-			if (strcmp(*word, string) == 0)
-				break;
-		}
-		if (*word != NULL)
-			continue;
-		meant = postrider_mapping_nearest(string, known);
-		postrider_mapping_problem(compiler, position,
-								  meant ? "unknown key %s, perhaps \"%s\" was meant" :
-								  "unknown key %s",
-								  postrider_mapping_show(&key), meant);
-	}
-}
-
-bool
-postrider_mapping_get_bool(MappingCompiler *compiler, const JsonbValue *object,
-						   const char *position, const char *key,
-						   bool default_value)
-{
-	JsonbValue	value;
-
-	if (!postrider_mapping_get(object, key, &value))
-		return default_value;
-	if (value.type == jbvBool)
-		return value.val.boolean;
-	postrider_mapping_problem(compiler, psprintf("%s.%s", position, key),
-							  "%s is not true or false",
-							  postrider_mapping_show(&value));
-	return default_value;
-}
-
-/* NULL if there is none, or if it is no string. */
-char *
-postrider_mapping_get_text(MappingCompiler *compiler, const JsonbValue *object,
-						   const char *position, const char *key)
-{
-	JsonbValue	value;
-
-	if (!postrider_mapping_get(object, key, &value))
-		return NULL;
-	if (value.type == jbvString)
-		return postrider_mapping_string(&value);
-	postrider_mapping_problem(compiler, psprintf("%s.%s", position, key),
-							  "%s is not a string",
-							  postrider_mapping_show(&value));
-	return NULL;
-}
-
-/* One of the words, as its index; -1 if there is none or it is wrong. */
-static int
-get_word(MappingCompiler *compiler, const JsonbValue *object,
-		 const char *position, const char *key, const char *const *words)
-{
-	char	   *string = postrider_mapping_get_text(compiler, object, position,
-												  key);
-	StringInfoData list;
-
-	if (string == NULL)
-		return -1;
-	initStringInfo(&list);
-	for (int i = 0; words[i] != NULL; i++)
-	{
-		if (strcmp(words[i], string) == 0)
-			return i;
-		appendStringInfo(&list, "%s\"%s\"", i > 0 ? ", " : "", words[i]);
-	}
-	postrider_mapping_problem(compiler, psprintf("%s.%s", position, key),
-							  "\"%s\" is none of %s", string, list.data);
-	return -1;
-}
 
 /*
  * Sources
@@ -232,11 +68,11 @@ get_paths(MappingCompiler *compiler, const JsonbValue *value,
 		field->path_count = 1;
 		return;
 	}
-	if (!is_container(value, JB_FARRAY) || JsonContainerSize(array) == 0)
+	if (!postrider_mapping_is_container(value, JB_FARRAY) || JsonContainerSize(array) == 0)
 	{
 		postrider_mapping_problem(compiler, position,
 								  "%s is not a path or a list of paths",
-								  is_container(value, JB_FARRAY) ?
+								  postrider_mapping_is_container(value, JB_FARRAY) ?
 								  "an empty list" :
 								  postrider_mapping_show(value));
 		return;
@@ -351,7 +187,7 @@ compile_separator(MappingCompiler *compiler, const JsonbValue *object,
 static int
 count_listed(const JsonbValue *value)
 {
-	return is_container(value, JB_FARRAY) ?
+	return postrider_mapping_is_container(value, JB_FARRAY) ?
 		(int) JsonContainerSize(value->val.binary.data) : 1;
 }
 
@@ -359,7 +195,7 @@ static const char *
 list_element(const JsonbValue *value, int index, const char *position,
 			 JsonbValue *element)
 {
-	if (!is_container(value, JB_FARRAY))
+	if (!postrider_mapping_is_container(value, JB_FARRAY))
 	{
 		*element = *value;
 		return position;
@@ -449,12 +285,12 @@ compile_lookup(MappingCompiler *compiler, const JsonbValue *object,
 	if (!postrider_mapping_get(object, "lookup", &value))
 		return;
 	position = psprintf("%s.lookup", position);
-	if (!is_container(&value, JB_FOBJECT) ||
+	if (!postrider_mapping_is_container(&value, JB_FOBJECT) ||
 		JsonContainerSize(value.val.binary.data) == 0)
 	{
 		postrider_mapping_problem(compiler, position,
 								  "%s is not an object such as {\"paid\": \"won\", \"*\": \"open\"}",
-								  is_container(&value, JB_FOBJECT) ?
+								  postrider_mapping_is_container(&value, JB_FOBJECT) ?
 								  "an empty object" :
 								  postrider_mapping_show(&value));
 		return;
@@ -473,7 +309,7 @@ compile_length(MappingCompiler *compiler, const JsonbValue *object,
 	JsonbValue	value;
 	bool		limited = postrider_mapping_get(object, "max_length", &value);
 
-	field->truncate = get_word(compiler, object, position, "overflow",
+	field->truncate = postrider_mapping_get_word(compiler, object, position, "overflow",
 							   words) == 1;
 	if (!limited)
 	{
@@ -538,13 +374,13 @@ compile_type(MappingCompiler *compiler, const JsonbValue *object,
 	};
 	static const char *const nulls[] = {"keep", "drop", NULL};
 	static const char *const bases[] = {"element", "payload", NULL};
-	int			word = get_word(compiler, object, position, "type", types);
+	int			word = postrider_mapping_get_word(compiler, object, position, "type", types);
 
 	field->type = word < 0 ? TYPE_ANY : (FieldType) word;
-	word = get_word(compiler, object, position, "nulls", nulls);
+	word = postrider_mapping_get_word(compiler, object, position, "nulls", nulls);
 	if (word >= 0)
 		field->nulls = word == 0 ? NULLS_KEEP : NULLS_DROP;
-	field->of_payload = get_word(compiler, object, position, "of", bases) == 1;
+	field->of_payload = postrider_mapping_get_word(compiler, object, position, "of", bases) == 1;
 	field->required = postrider_mapping_get_bool(compiler, object, position,
 												 "required", false);
 	field->description = postrider_mapping_get_text(compiler, object, position,
@@ -616,7 +452,7 @@ postrider_mapping_compile_field(MappingCompiler *compiler,
 								MappingField *field, bool drop_nulls,
 								const char *position, int depth)
 {
-	if (!is_container(definition, JB_FOBJECT))
+	if (!postrider_mapping_is_container(definition, JB_FOBJECT))
 	{
 		postrider_mapping_problem(compiler, position,
 								  "%s is not a field, an object such as {\"to\": \"email\", \"from\": \"$.record.email\"}",

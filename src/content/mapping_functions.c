@@ -59,6 +59,25 @@ postrider_mapping_require(Jsonb *definition)
 	return mapping;
 }
 
+/* One error for all of the fields. */
+static void
+refuse_record(List *problems)
+{
+	const char *first =
+		postrider_mapping_problems_text(list_make1(linitial(problems)));
+
+	if (list_length(problems) == 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("payload cannot be mapped: %s", first)));
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("payload cannot be mapped: %s; and %d more", first,
+					list_length(problems) - 1),
+			 errdetail("%s", problems_in_lines(problems)),
+			 errhint("postrider.map_errors() returns the same as a table.")));
+}
+
 /* The mapped payload, or one error that names every field that failed. */
 Datum
 postrider_mapping_map(const Mapping *mapping, Jsonb *payload)
@@ -67,13 +86,7 @@ postrider_mapping_map(const Mapping *mapping, Jsonb *payload)
 	Jsonb	   *result = postrider_mapping_apply(mapping, payload, &problems);
 
 	if (result == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg_plural("%d field cannot be mapped",
-							   "%d fields cannot be mapped",
-							   list_length(problems), list_length(problems)),
-				 errdetail("%s", problems_in_lines(problems)),
-				 errhint("postrider.map_errors() returns the same as a table.")));
+		refuse_record(problems);
 	return JsonbPGetDatum(result);
 }
 

@@ -24,11 +24,12 @@
 #define MAPPING_MAX_DEFINITION_BYTES (1024 * 1024)
 #define MAPPING_MAX_FIELDS 1000	/* nested ones included */
 #define MAPPING_MAX_DEPTH 8		/* groups within groups */
+#define MAPPING_MAX_TARGET_BYTES 1000
 #define MAPPING_MAX_TARGET_STEPS 32
 #define MAPPING_MAX_TARGET_INDEX 1000
 #define MAPPING_MAX_PATHS 20	/* of one concatenation or coalesce */
 #define MAPPING_MAX_STEPS 50	/* of one "apply" or "check" */
-#define MAPPING_MAX_PATH_BYTES 8192
+#define MAPPING_MAX_PATH_BYTES 4096
 #define MAPPING_MAX_LENGTH (10 * 1024 * 1024)
 
 /*
@@ -206,10 +207,18 @@ extern void postrider_mapping_compile_field(MappingCompiler *compiler,
 											const JsonbValue *definition,
 											MappingField *field, bool drop_nulls,
 											const char *position, int depth);
+
+/* mapping_definition.c */
 extern const char *postrider_mapping_nearest(const char *word,
 											 const char *const *candidates);
 extern bool postrider_mapping_get(const JsonbValue *object, const char *key,
 								  JsonbValue *value);
+extern bool postrider_mapping_is_container(const JsonbValue *value,
+										   uint32 kind);
+extern int	postrider_mapping_get_word(MappingCompiler *compiler,
+									   const JsonbValue *object,
+									   const char *position, const char *key,
+									   const char *const *words);
 extern char *postrider_mapping_string(const JsonbValue *string);
 extern bool postrider_mapping_copy_value(const JsonbValue *value,
 										 JsonbValue *copy);
@@ -306,6 +315,7 @@ extern void postrider_mapping_write_group_element(MappingWriter *writer,
 												  const MappingGroup *group,
 												  MappingSlot *slots,
 												  JsonbContainer *base);
+extern void postrider_mapping_wrap(JsonbValue *value);
 extern void postrider_mapping_child(JsonbContainer *container, int index,
 									JsonbValue *value);
 

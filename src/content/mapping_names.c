@@ -38,7 +38,7 @@ static const char *const synonyms[][12] = {
 	{"price", "unit_price", "price_each", NULL},
 	{"amount", "total", "total_amount", "sum", "value", NULL},
 	{"currency", "currency_code", NULL},
-	{"id", "identifier", "key", "uid", NULL},
+	{"id", "identifier", "uid", NULL},
 	{"website", "web_site", "url", "homepage", "web", "domain", NULL},
 	{"birthday", "birth_date", "birthdate", "date_of_birth", "dob", NULL},
 	{"description", "descr", "desc", "comment", "comments", "note", "notes", "remarks", NULL},

@@ -91,7 +91,10 @@ take_index(const char **string, TargetStep *step, char **problem)
 	return true;
 }
 
-/* Returns the number of steps, 0 and *problem if the string is no target. */
+/*
+ * Returns the number of steps, 0 and *problem (NULL before) if the string is no
+ * target.
+ */
 int
 postrider_mapping_target_parse(const char *string, TargetStep **steps,
 							   char **problem)
@@ -103,7 +106,9 @@ postrider_mapping_target_parse(const char *string, TargetStep **steps,
 		*problem = "is empty";
 	if (*string == '$')
 		*problem = "is a source path; a target is written without \"$.\"";
-	if (*string == '\0' || *string == '$')
+	if (strlen(string) > MAPPING_MAX_TARGET_BYTES)
+		*problem = psprintf("has more than %d bytes", MAPPING_MAX_TARGET_BYTES);
+	if (*problem != NULL)
 		return 0;
 	while (*string != '\0')
 	{
@@ -229,7 +234,7 @@ collision(MappingCompiler *compiler, const char *position,
 	else
 		postrider_mapping_problem(compiler,
 								  psprintf("%sfields[%d].to", position, index),
-								  "target \"%s\" collides with \"%s\" of fields[%d]: one would be inside the other, or both are the same",
+								  "target \"%s\" collides with \"%s\" of fields[%d]; there cannot be both",
 								  field->target, first->target, other);
 }
 

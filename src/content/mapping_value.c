@@ -268,14 +268,9 @@ to_string(JsonbValue *value)
 static bool
 to_array(JsonbValue *value)
 {
-	JsonbValue	array = {.type = jbvArray};
-	JsonbValue	element = *value;
-
-	if (value->type == jbvBinary)
-		return JsonContainerIsArray(value->val.binary.data);
-	array.val.array.nElems = 1;
-	array.val.array.elems = &element;
-	JsonbToJsonbValue(JsonbValueToJsonb(&array), value);
+	if (value->type != jbvBinary ||
+		!JsonContainerIsArray(value->val.binary.data))
+		postrider_mapping_wrap(value);
 	return true;
 }
 
@@ -457,8 +452,10 @@ postrider_mapping_limit_length(const MappingField *field, JsonbValue *value,
 		return true;
 	if (value->type != jbvString)
 	{
-		*problem = psprintf("%s is not a string, which \"max_length\" needs; \"type\": \"string\" makes it one",
-							postrider_mapping_show(value));
+		*problem = psprintf("%s is not a string, which \"max_length\" needs%s",
+							postrider_mapping_show(value),
+							value->type == jbvBinary ? "" :
+							"; \"type\": \"string\" makes it one");
 		return false;
 	}
 	if (value->val.string.len <= field->max_length)

@@ -208,6 +208,27 @@ postrider_mapping_write_element(MappingWriter *writer, int start, int index,
 	write_child(writer, start, index, total, value);
 }
 
+/* An array of the one value. */
+void
+postrider_mapping_wrap(JsonbValue *value)
+{
+	MappingWriter writer;
+	uint32		total = 0;
+	int			start;
+
+	postrider_mapping_writer_init(&writer, 0);
+	start = postrider_mapping_begin_array(&writer, 1);
+	write_child(&writer, start, 0, &total, value);
+	if (writer.too_large)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("value is larger than %d bytes",
+						MAPPING_MAX_RESULT_BYTES)));
+	value->type = jbvBinary;
+	value->val.binary.data = (JsonbContainer *) writer.data;
+	value->val.binary.len = writer.length;
+}
+
 /*
  * Groups
  */

@@ -19,8 +19,6 @@
 #include "content/mapping_names.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "parser/parse_coerce.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
@@ -579,8 +577,9 @@ postrider_suggest_mapping(PG_FUNCTION_ARGS)
 	if (!OidIsValid(get_rel_type_id(relation)))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation %u has no rows that could be mapped",
-						relation),
+				 errmsg("relation \"%s\" has no rows that could be mapped",
+						get_rel_name(relation) ? get_rel_name(relation) :
+						psprintf("%u", relation)),
 				 errhint("Name a table or a view.")));
 	JsonbToJsonbValue(schema, &suggestion->root);
 	collect_properties(suggestion, &suggestion->root, "", true, 0);

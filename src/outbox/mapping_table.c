@@ -191,8 +191,9 @@ mapping_of_arguments(FunctionCallInfo fcinfo, int argument)
 	if (!PG_ARGISNULL(argument + 1) && version < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("version %d of a mapping cannot be", version),
-				 errhint("Versions count from 1; NULL is the newest.")));
+				 errmsg("version of a mapping must be 1 or more, not %d",
+						version),
+				 errhint("Leave it out for the newest version.")));
 	if (remembered == NULL)
 	{
 		remembered = MemoryContextAllocZero(context, sizeof(Remembered));
@@ -378,9 +379,10 @@ postrider_check_mapping_row(PG_FUNCTION_ARGS)
 							  column_number(desc, "definition", JSONBOID), desc,
 							  &no_definition);
 	/* NULL is left to the constraints, which come after the triggers. */
-	if (no_name || no_definition)
+	if (no_name)
 		return PointerGetDatum(trigger->tg_trigtuple);
-	if (postrider_mapping_compile(DatumGetJsonbP(definition), &problems) == NULL)
+	if (!no_definition &&
+		postrider_mapping_compile(DatumGetJsonbP(definition), &problems) == NULL)
 		postrider_mapping_refuse_definition(psprintf("mapping \"%s\"",
 													 TextDatumGetCString(name)),
 											problems);
