@@ -151,7 +151,7 @@ postrider_mapping_get_word(MappingCompiler *compiler,
 						   const char *key, const char *const *words)
 {
 	char	   *string = postrider_mapping_get_text(compiler, object, position,
-												  key);
+													key);
 	StringInfoData list;
 
 	if (string == NULL)

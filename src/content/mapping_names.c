@@ -80,8 +80,8 @@ split_words(const char *name, char **words)
 	{
 		char		c = i < length ? name[i] : '_';
 		bool		starts = is_upper(c) && i > 0 &&
-			(!is_upper(name[i - 1]) ||
-			 (i + 1 < length && name[i + 1] >= 'a' && name[i + 1] <= 'z'));
+		(!is_upper(name[i - 1]) ||
+		 (i + 1 < length && name[i + 1] >= 'a' && name[i + 1] <= 'z'));
 
 		if ((is_separator(c) || starts) && word.len > 0)
 		{
