@@ -220,7 +220,7 @@ extern int	postrider_mapping_get_word(MappingCompiler *compiler,
 									   const char *position, const char *key,
 									   const char *const *words);
 extern char *postrider_mapping_string(const JsonbValue *string);
-extern bool postrider_mapping_copy_value(const JsonbValue *value,
+extern void postrider_mapping_copy_value(const JsonbValue *value,
 										 JsonbValue *copy);
 extern void postrider_mapping_check_keys(MappingCompiler *compiler,
 										 const JsonbValue *object,
