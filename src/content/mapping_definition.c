@@ -65,7 +65,7 @@ postrider_mapping_string(const JsonbValue *string)
 }
 
 /* A copy that needs nothing of the definition. */
-bool
+void
 postrider_mapping_copy_value(const JsonbValue *value, JsonbValue *copy)
 {
 	Jsonb	   *stored = JsonbValueToJsonb((JsonbValue *) value);
@@ -74,7 +74,6 @@ postrider_mapping_copy_value(const JsonbValue *value, JsonbValue *copy)
 		JsonbToJsonbValue(stored, copy);
 	else
 		postrider_mapping_child(&stored->root, 0, copy);
-	return true;
 }
 
 /* Reports keys that nobody knows. */
@@ -151,7 +150,7 @@ postrider_mapping_get_word(MappingCompiler *compiler,
 						   const char *key, const char *const *words)
 {
 	char	   *string = postrider_mapping_get_text(compiler, object, position,
-												  key);
+													key);
 	StringInfoData list;
 
 	if (string == NULL)

@@ -280,7 +280,7 @@ map_object(Evaluation *evaluation, const MappingField *field,
 	if (field->path_count > 0)
 	{
 		Outcome		outcome = postrider_mapping_find_one(evaluation, field, field->paths[0],
-									   document, value);
+														 document, value);
 
 		if (outcome != FOUND || value->type == jbvNull)
 			return outcome;
@@ -323,7 +323,7 @@ evaluate_field(Evaluation *evaluation, const MappingField *field,
 	{
 		case SOURCE_PATH:
 			outcome = postrider_mapping_find_one(evaluation, field, field->paths[0], document,
-							   value);
+												 value);
 			break;
 		case SOURCE_COALESCE:
 			outcome = postrider_mapping_find_first(evaluation, field, document, value);
@@ -402,7 +402,7 @@ evaluate_group(Evaluation *evaluation, const MappingGroup *group,
 		const MappingField *field = &group->fields[i];
 		MappingSlot *slot = &slots[field->slot];
 		SourceDocument *source = field->of_payload ? &evaluation->payload :
-			document;
+		document;
 
 		if (slot->decided)
 			continue;

@@ -308,6 +308,7 @@ compile_length(MappingCompiler *compiler, const JsonbValue *object,
 	static const char *const words[] = {"error", "truncate", NULL};
 	JsonbValue	value;
 	bool		limited = postrider_mapping_get(object, "max_length", &value);
+	char	   *ignored;
 
 	field->truncate = postrider_mapping_get_word(compiler, object, position, "overflow",
 							   words) == 1;
@@ -318,7 +319,7 @@ compile_length(MappingCompiler *compiler, const JsonbValue *object,
 					"without \"max_length\"");
 		return;
 	}
-	if (postrider_mapping_convert_type(TYPE_INTEGER, &value, NULL) &&
+	if (postrider_mapping_convert_type(TYPE_INTEGER, &value, &ignored) &&
 		value.type == jbvNumeric)
 	{
 		const char *digits = postrider_mapping_show(&value);
@@ -401,9 +402,14 @@ compile_target(MappingCompiler *compiler, const JsonbValue *object,
 								  "no target; \"to\" is needed");
 		return;
 	}
-	field->target = postrider_mapping_get_text(compiler, object, position, "to");
-	if (field->target == NULL)
+	if (value.type != jbvString)
+	{
+		postrider_mapping_problem(compiler, psprintf("%s.to", position),
+								  "%s is not a string",
+								  postrider_mapping_show(&value));
 		return;
+	}
+	field->target = postrider_mapping_string(&value);
 	field->target_step_count =
 		postrider_mapping_target_parse(field->target, &field->target_steps,
 									   &problem);

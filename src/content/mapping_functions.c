@@ -64,7 +64,7 @@ static void
 refuse_record(List *problems)
 {
 	const char *first =
-		postrider_mapping_problems_text(list_make1(linitial(problems)));
+	postrider_mapping_problems_text(list_make1(linitial(problems)));
 
 	if (list_length(problems) == 1)
 		ereport(ERROR,

@@ -22,7 +22,7 @@
 #include "utils/jsonpath.h"
 
 #define MAPPING_MAX_DEFINITION_BYTES (1024 * 1024)
-#define MAPPING_MAX_FIELDS 1000	/* nested ones included */
+#define MAPPING_MAX_FIELDS 1000 /* nested ones included */
 #define MAPPING_MAX_DEPTH 8		/* groups within groups */
 #define MAPPING_MAX_TARGET_BYTES 1000
 #define MAPPING_MAX_TARGET_STEPS 32
@@ -220,7 +220,7 @@ extern int	postrider_mapping_get_word(MappingCompiler *compiler,
 									   const char *position, const char *key,
 									   const char *const *words);
 extern char *postrider_mapping_string(const JsonbValue *string);
-extern bool postrider_mapping_copy_value(const JsonbValue *value,
+extern void postrider_mapping_copy_value(const JsonbValue *value,
 										 JsonbValue *copy);
 extern void postrider_mapping_check_keys(MappingCompiler *compiler,
 										 const JsonbValue *object,
@@ -243,6 +243,7 @@ extern MappingGroup *postrider_mapping_compile_group(MappingCompiler *compiler,
 /* mapping_path.c */
 extern SourcePath *postrider_mapping_path_compile(const char *string,
 												  char **problem);
+
 /*
  * Finds what the path leads to.  Returns the number of values found; *value is
  * the first if there is one.  *values (when given) is an array of all of them,
@@ -304,10 +305,12 @@ extern void postrider_mapping_write_group(MappingWriter *writer,
 										  const MappingGroup *group,
 										  MappingSlot *slots,
 										  JsonbContainer *base);
+
 /* One child of an array that was begun at "start", the index-th. */
 extern void postrider_mapping_write_element(MappingWriter *writer, int start,
 											int index, uint32 *total,
 											const JsonbValue *value);
+
 /* The same for a group's object. */
 extern void postrider_mapping_write_group_element(MappingWriter *writer,
 												  int start, int index,

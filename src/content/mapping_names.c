@@ -40,7 +40,7 @@ static const char *const synonyms[][12] = {
 	{"currency", "currency_code", NULL},
 	{"id", "identifier", "uid", NULL},
 	{"website", "web_site", "url", "homepage", "web", "domain", NULL},
-	{"birthday", "birth_date", "birthdate", "date_of_birth", "dob", NULL},
+	{"birthday", "birth_date", "birthdate", "date_of_birth", "dob", "born", NULL},
 	{"description", "descr", "desc", "comment", "comments", "note", "notes", "remarks", NULL},
 	{"status", "stage", NULL},
 	{"customer", "client", "buyer", "contact", NULL},
@@ -49,6 +49,9 @@ static const char *const synonyms[][12] = {
 	{"job_title", "title", "role", NULL},
 	{"gender", "sex", NULL},
 	{"language", "lang", "locale", NULL},
+	{"metadata", "meta", "meta_data", "attributes", NULL},
+	{"vat_id", "vat", "vat_number", "tax_id", "tax_number", NULL},
+	{"active", "is_active", "enabled", "is_enabled", NULL},
 	{"number", "no", "nr", "num", NULL}
 };
 
@@ -77,8 +80,8 @@ split_words(const char *name, char **words)
 	{
 		char		c = i < length ? name[i] : '_';
 		bool		starts = is_upper(c) && i > 0 &&
-			(!is_upper(name[i - 1]) ||
-			 (i + 1 < length && name[i + 1] >= 'a' && name[i + 1] <= 'z'));
+		(!is_upper(name[i - 1]) ||
+		 (i + 1 < length && name[i + 1] >= 'a' && name[i + 1] <= 'z'));
 
 		if ((is_separator(c) || starts) && word.len > 0)
 		{

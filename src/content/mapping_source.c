@@ -43,7 +43,7 @@ sources_of(const MappingField *field)
 /* "index" is that of the element of the field's list, or -1. */
 void
 postrider_mapping_note_element(Evaluation *evaluation, const MappingField *field,
-						int index, const char *message)
+							   int index, const char *message)
 {
 	MemoryContext old = MemoryContextSwitchTo(evaluation->context);
 	StringInfoData target;
@@ -75,7 +75,7 @@ postrider_mapping_note_element(Evaluation *evaluation, const MappingField *field
 
 void
 postrider_mapping_note(Evaluation *evaluation, const MappingField *field,
-			 const char *message)
+					   const char *message)
 {
 	postrider_mapping_note_element(evaluation, field, -1, message);
 }
@@ -93,7 +93,8 @@ postrider_mapping_is_enough(const Evaluation *evaluation)
 /* One value, or several where the field's type is array. */
 Outcome
 postrider_mapping_find_one(Evaluation *evaluation, const MappingField *field,
-		 const SourcePath *path, SourceDocument *document, JsonbValue *value)
+						   const SourcePath *path, SourceDocument *document,
+						   JsonbValue *value)
 {
 	bool		as_array = field->type == TYPE_ARRAY;
 	JsonbValue	values = {.type = jbvNull};
@@ -114,8 +115,8 @@ postrider_mapping_find_one(Evaluation *evaluation, const MappingField *field,
 	else if (found > 1)
 	{
 		postrider_mapping_note(evaluation, field,
-					 psprintf("the path finds %d values where one is wanted; \"type\": \"array\" takes all",
-							  found));
+							   psprintf("the path finds %d values where one is wanted; \"type\": \"array\" takes all",
+										found));
 		return FAILED;
 	}
 	return FOUND;
@@ -123,14 +124,14 @@ postrider_mapping_find_one(Evaluation *evaluation, const MappingField *field,
 
 Outcome
 postrider_mapping_find_first(Evaluation *evaluation, const MappingField *field,
-		   SourceDocument *document, JsonbValue *value)
+							 SourceDocument *document, JsonbValue *value)
 {
 	Outcome		result = MISSING;
 
 	for (int i = 0; i < field->path_count; i++)
 	{
 		Outcome		outcome = postrider_mapping_find_one(evaluation, field, field->paths[i],
-									   document, value);
+														 document, value);
 
 		if (outcome == FAILED || (outcome == FOUND && value->type != jbvNull))
 			return outcome;
@@ -144,7 +145,7 @@ postrider_mapping_find_first(Evaluation *evaluation, const MappingField *field,
 /* Parts that are missing, null or empty are left out with their separator. */
 Outcome
 postrider_mapping_concatenate(Evaluation *evaluation, const MappingField *field,
-			SourceDocument *document, JsonbValue *value)
+							  SourceDocument *document, JsonbValue *value)
 {
 	StringInfoData string;
 	bool		any = false;
@@ -156,7 +157,7 @@ postrider_mapping_concatenate(Evaluation *evaluation, const MappingField *field,
 		char	   *part_text;
 		int			length;
 		Outcome		outcome = postrider_mapping_find_one(evaluation, field, field->paths[i],
-									   document, &part);
+														 document, &part);
 
 		if (outcome == FAILED)
 			return FAILED;
@@ -165,8 +166,8 @@ postrider_mapping_concatenate(Evaluation *evaluation, const MappingField *field,
 		if (!postrider_mapping_scalar_text(&part, &part_text, &length))
 		{
 			postrider_mapping_note(evaluation, field,
-						 psprintf("%s cannot be joined with others",
-								  postrider_mapping_show(&part)));
+								   psprintf("%s cannot be joined with others",
+											postrider_mapping_show(&part)));
 			return FAILED;
 		}
 		any = true;

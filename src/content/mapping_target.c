@@ -256,7 +256,10 @@ add_field(MappingCompiler *compiler, MappingGroup *group, int index,
 		TargetKind	kind = step->key != NULL ? TARGET_OBJECT : TARGET_ARRAY;
 
 		if (is_new)
+		{
 			node->kind = kind;
+			node->position = index;
+		}
 		else if (node->kind != kind)
 		{
 			collision(compiler, position, group, index, node->position);

@@ -56,7 +56,7 @@ postrider_mapping_show(const JsonbValue *value)
 		case jbvNumeric:
 			{
 				char	   *string = DatumGetCString(DirectFunctionCall1(numeric_out,
-																	   NumericGetDatum(value->val.numeric)));
+																		 NumericGetDatum(value->val.numeric)));
 
 				if (strlen(string) > MAX_SHOWN)
 					strcpy(string + MAX_SHOWN, "...");
@@ -99,6 +99,7 @@ static int
 numeric_scale_of(Numeric number)
 {
 	Datum		result;
+
 	LOCAL_FCINFO(fcinfo, 1);
 
 	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
@@ -236,7 +237,7 @@ postrider_mapping_scalar_text(const JsonbValue *value, char **string,
 			return true;
 		case jbvNumeric:
 			*string = DatumGetCString(DirectFunctionCall1(numeric_out,
-														NumericGetDatum(value->val.numeric)));
+														  NumericGetDatum(value->val.numeric)));
 			*length = strlen(*string);
 			return true;
 		case jbvBool:

@@ -493,11 +493,12 @@ static void
 push_limits(JsonbParseState **state, const Property *property)
 {
 	JsonbValue	value;
+	char	   *ignored;
 
 	if (property->required)
 		push_true(state, "required");
 	if (get_object(&property->schema, "maxLength", &value) &&
-		postrider_mapping_convert_type(TYPE_INTEGER, &value, NULL) &&
+		postrider_mapping_convert_type(TYPE_INTEGER, &value, &ignored) &&
 		value.type == jbvNumeric)
 	{
 		const char *digits = postrider_mapping_show(&value);

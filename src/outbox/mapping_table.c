@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
@@ -185,7 +186,7 @@ mapping_of_arguments(FunctionCallInfo fcinfo, int argument)
 	MemoryContext context = fcinfo->flinfo->fn_mcxt;
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(argument));
 	int32		version = PG_ARGISNULL(argument + 1) ? 0 :
-		PG_GETARG_INT32(argument + 1);
+	PG_GETARG_INT32(argument + 1);
 	Snapshot	snapshot = GetActiveSnapshot();
 
 	if (!PG_ARGISNULL(argument + 1) && version < 1)

@@ -124,6 +124,9 @@ select a, b, message from (values ('a', 'a'), ('a', 'a.b'), ('a.b', 'a'), ('a[0]
 select "position" from postrider.check_mapping('{"fields": [{"to": "a", "from": "$.a", "apply": ["trim", "no_such"]}, {"to": "b", "from": "$.b", "apply": "no_such"}, {"to": "c", "from": "$.c", "apply": [1]}, {"to": "e", "from": "$.e", "apply": [[]]}]}');
 select "position" from postrider.check_mapping(jsonb_build_object('fields', jsonb_build_array(jsonb_build_object('to', 'a', 'from', '$.a', 'apply', (select jsonb_agg('trim'::text) from generate_series(1, 51))))));
 
+-- Found by test/fuzz/mapping.
+select * from postrider.check_mapping('{"fields": [{"to": "a", "from": "$", "max_length": "abc"}, {"to": "b", "from": "$", "max_length": null}, {"to": "c", "from": "$", "max_length": "5"}]}');
+select * from postrider.check_mapping('{"fields": [{"to": 1, "from": "$"}, {"to": "a", "from": "$"}, {"to": "[0]", "from": "$"}]}');
 -- Without end: fields within fields, documents and definitions that are large or deep.
 do $$
 declare
