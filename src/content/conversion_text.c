@@ -124,9 +124,9 @@ take_part(JsonbValue *value, int64 start, int64 count)
 		count += start;
 		start = 0;
 	}
-	from = pg_mbcharcliplen(string, length, Min(start, INT_MAX));
+	from = pg_mbcharcliplen(string, length, Min(start, PG_INT32_MAX));
 	to = pg_mbcharcliplen(string + from, length - from,
-						  Max(0, Min(count, INT_MAX)));
+						  Max(0, Min(count, PG_INT32_MAX)));
 	postrider_value_set_text(value, string + from, to);
 }
 
@@ -274,27 +274,32 @@ apply_length(const Conversion *conversion, JsonbValue *value, char **problem)
  * Replacing
  */
 
-/* The next place of a text in another; memmem would not check interrupts. */
+/*
+ * The next place of a text in another.  In UTF8 and the encodings with one
+ * byte for a character bytes can be compared; elsewhere a match could begin
+ * in the middle of a character.
+ */
 static const char *
-find_bytes(const char *string, const char *end, const char *wanted, int length)
+find_text(const char *string, const char *end, const char *wanted, int length)
 {
+	bool		bytewise = GetDatabaseEncoding() == PG_UTF8 ||
+		pg_database_encoding_max_length() == 1;
+
 	while (end - string >= length)
 	{
-		const char *first = memchr(string, *wanted, end - string - length + 1);
-
-		if (first == NULL)
-			return NULL;
-		if (memcmp(first, wanted, length) == 0)
-			return first;
-		string = first + 1;
+		if (bytewise)
+		{
+			string = memchr(string, *wanted, end - string - length + 1);
+			if (string == NULL)
+				return NULL;
+		}
+		if (memcmp(string, wanted, length) == 0)
+			return string;
+		string += bytewise ? 1 : pg_mblen(string);
 	}
 	return NULL;
 }
 
-/*
- * Bytes are compared, which is right for UTF8, whose characters begin with
- * bytes that occur nowhere else, and all other encodings of a server.
- */
 static bool
 apply_replace_text(const Conversion *conversion, JsonbValue *value,
 				   char **problem)
@@ -307,7 +312,7 @@ apply_replace_text(const Conversion *conversion, JsonbValue *value,
 	StringInfoData result;
 
 	initStringInfo(&result);
-	while ((found = find_bytes(string, end, find->text, find->length)) != NULL)
+	while ((found = find_text(string, end, find->text, find->length)) != NULL)
 	{
 		if (!postrider_room_for(&result, (int64) (found - string) + with->length, problem))
 			return false;
