@@ -162,7 +162,7 @@ take_character(HtmlReader *reader)
 void
 postrider_html_unescape(const char *html, int length, StringInfo result)
 {
-	HtmlReader	reader = {html, html + length, result};
+	HtmlReader	reader = {.at = html, .end = html + length, .result = result};
 
 	enlargeStringInfo(result, length);
 	while (reader.at < reader.end)
