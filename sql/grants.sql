@@ -17,6 +17,7 @@ grant execute on function
 	postrider.is_topic(text),
 	postrider.is_topic_pattern(text),
 	postrider.topic_matches(text, text),
+	postrider.validate_topic(text, jsonb),
 	postrider.next_id(),
 	postrider.id_time(uuid),
 	postrider.id_floor(timestamptz)
@@ -28,8 +29,10 @@ grant execute on function
 	postrider.id_time(uuid),
 	postrider.id_floor(timestamptz),
 	postrider.topic_matches(text, text),
-	postrider.filter_matches(jsonb, jsonpath)
-to postrider_reader, postrider_admin;
+	postrider.filter_matches(jsonb, jsonpath),
+	postrider.compare_schema(jsonb, jsonb),
+	postrider.is_compatible(jsonb, jsonb)
+to postrider_writer, postrider_reader, postrider_admin;
 
 -- These compute, and read nothing but mappings and the columns of a relation.
 grant execute on function
@@ -46,6 +49,7 @@ to postrider_writer, postrider_reader, postrider_admin;
 grant select, insert, update, delete on postrider.endpoint, postrider.subscription, postrider.topic,
 	postrider.mapping
 to postrider_admin;
+grant select, delete on postrider.topic_version to postrider_admin;
 grant select, delete on postrider.dead_letter to postrider_admin;
 grant select on postrider.message, postrider.attempt, postrider.pending to postrider_admin;
 grant select (name, created_at, updated_at) on postrider.secret to postrider_admin;
@@ -61,6 +65,7 @@ to postrider_admin;
 select pg_catalog.pg_extension_config_dump('postrider.secret', '');
 select pg_catalog.pg_extension_config_dump('postrider.topic', '');
 select pg_catalog.pg_extension_config_dump('postrider.mapping', '');
+select pg_catalog.pg_extension_config_dump('postrider.topic_version', '');
 select pg_catalog.pg_extension_config_dump('postrider.endpoint', '');
 select pg_catalog.pg_extension_config_dump('postrider.endpoint_id_seq', '');
 select pg_catalog.pg_extension_config_dump('postrider.subscription', '');
