@@ -38,7 +38,20 @@ grant execute on function
 	postrider.matches(text, text)
 to postrider_writer, postrider_reader, postrider_admin;
 
-grant select, insert, update, delete on postrider.endpoint, postrider.subscription, postrider.topic
+-- These compute, and read nothing but mappings and the columns of a relation.
+grant execute on function
+	postrider.map(jsonb, jsonb),
+	postrider.map(jsonb, text, integer),
+	postrider.map_errors(jsonb, jsonb),
+	postrider.map_errors(jsonb, text, integer),
+	postrider.check_mapping(jsonb),
+	postrider.describe_mapping(jsonb),
+	postrider.describe_mapping(text, integer),
+	postrider.suggest_mapping(regclass, jsonb)
+to postrider_writer, postrider_reader, postrider_admin;
+
+grant select, insert, update, delete on postrider.endpoint, postrider.subscription, postrider.topic,
+	postrider.mapping
 to postrider_admin;
 grant select, delete on postrider.topic_version to postrider_admin;
 grant select, delete on postrider.dead_letter to postrider_admin;
@@ -55,6 +68,7 @@ to postrider_admin;
 -- restoring a dump never sends again what was sent.
 select pg_catalog.pg_extension_config_dump('postrider.secret', '');
 select pg_catalog.pg_extension_config_dump('postrider.topic', '');
+select pg_catalog.pg_extension_config_dump('postrider.mapping', '');
 select pg_catalog.pg_extension_config_dump('postrider.topic_version', '');
 select pg_catalog.pg_extension_config_dump('postrider.endpoint', '');
 select pg_catalog.pg_extension_config_dump('postrider.endpoint_id_seq', '');

@@ -14,6 +14,8 @@ create table postrider.pending (
 	headers jsonb,
 	expires_at timestamptz,
 	traceparent text,
+	mapping text,
+	mapping_version integer,
 	primary key (message_id, endpoint_id)
 ) with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 500, fillfactor = 80);
 create index pending_endpoint_id_due_at_idx on postrider.pending (endpoint_id, due_at);
@@ -31,6 +33,8 @@ comment on column postrider.pending.payload is 'Copy of the message.';
 comment on column postrider.pending.headers is 'Copy of the message.';
 comment on column postrider.pending.expires_at is 'Copy of the message.';
 comment on column postrider.pending.traceparent is 'Copy of the message.';
+comment on column postrider.pending.mapping is 'Name of the mapping by which the payload becomes what is sent, if any.';
+comment on column postrider.pending.mapping_version is 'Version of the mapping; NULL: the newest one.';
 
 create table postrider.dead_letter (
 	message_id uuid not null,
@@ -49,6 +53,8 @@ create table postrider.dead_letter (
 	headers jsonb,
 	expires_at timestamptz,
 	traceparent text,
+	mapping text,
+	mapping_version integer,
 	primary key (message_id, endpoint_id)
 );
 create index on postrider.dead_letter (endpoint_id, died_at);
@@ -69,3 +75,5 @@ comment on column postrider.dead_letter.payload is 'Copy of the message.';
 comment on column postrider.dead_letter.headers is 'Copy of the message.';
 comment on column postrider.dead_letter.expires_at is 'Copy of the message.';
 comment on column postrider.dead_letter.traceparent is 'Copy of the message.';
+comment on column postrider.dead_letter.mapping is 'Name of the mapping by which the payload becomes what is sent, if any.';
+comment on column postrider.dead_letter.mapping_version is 'Version of the mapping; NULL: the newest one.';

@@ -21,7 +21,8 @@ begin
 		end if;
 	end if;
 
-	-- The copy in the dead letter outlives the log. It must not expire at once.
+	-- The copy in the dead letter outlives the log. It must not expire at once,
+	-- and is mapped by the version that the subscription names now.
 	with risen as (
 		delete from postrider.dead_letter d
 		where d.message_id = retry.message_id
@@ -29,10 +30,14 @@ begin
 		and exists (select from postrider.endpoint e where e.id = d.endpoint_id)
 		returning d.*)
 	insert into postrider.pending (message_id, endpoint_id, due_at, attempts, reason,
-		key, topic, tenant, payload, headers, traceparent)
+		key, topic, tenant, payload, headers, traceparent, mapping, mapping_version)
 	select r.message_id, r.endpoint_id, now(), 0, 'retry',
-		r.key, r.topic, r.tenant, r.payload, r.headers, r.traceparent
-	from risen r;
+		r.key, r.topic, r.tenant, r.payload, r.headers, r.traceparent,
+		r.mapping, case when s.endpoint is null then r.mapping_version else s.mapping_version end
+	from risen r join postrider.endpoint e on e.id = r.endpoint_id
+	left join lateral (
+		select s.endpoint, s.mapping_version from postrider.subscription s
+		where s.endpoint = e.name and s.mapping = r.mapping order by s.id limit 1) s on true;
 	get diagnostics revived = row_count;
 
 	update postrider.pending p set due_at = now()

@@ -40,7 +40,8 @@ typedef struct Message
 	int			header_count;
 	Header	   *headers;		/* or NULL */
 	char	   *traceparent;	/* or NULL */
-	char	   *body;			/* request body, body_length bytes */
+	char	   *body;			/* request body, body_length bytes; NULL if all
+								 * deliveries have their own */
 	Size		body_length;
 	Size		memory_bytes;	/* what it counts for in the memory budget */
 	MemoryContext context;		/* holds the headers; NULL if there are none */
@@ -48,6 +49,7 @@ typedef struct Message
 
 typedef struct Lane Lane;		/* delivery/lane.h */
 typedef struct ReadChunk ReadChunk; /* outbox/progress.h */
+typedef struct MappingReference MappingReference;	/* outbox/mapping_reference.h */
 
 /* What is deferred for an endpoint: outbox/deferred.h. */
 typedef struct DeferredQueue
@@ -92,7 +94,9 @@ typedef struct Endpoint
 	MemoryContext policy_context;	/* holds the strings above */
 
 	Lane	   *lane;			/* delivery state */
+	bool		overflowing;	/* slow: what comes goes to pending (lane.h) */
 	DeferredQueue deferred;
+	TimestampTz pending_due_at; /* nothing in pending is due before */
 } Endpoint;
 
 typedef enum AttemptOutcome
@@ -148,6 +152,12 @@ typedef struct Delivery
 								 * oldest first */
 	Message    *message;
 	Endpoint   *endpoint;
+	MappingReference *mapping;	/* or NULL */
+	char	   *body;			/* what is sent: the message's body, or its own
+								 * if there is a mapping; NULL: see problem */
+	Size		body_length;
+	char	   *problem;		/* why it cannot be mapped, or NULL */
+	Size		memory_bytes;	/* with the message */
 	ReadChunk  *chunk;			/* the part of the log that it came from; NULL
 								 * if it came from pending */
 	TimestampTz loaded_at;		/* when it came into memory */

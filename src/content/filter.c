@@ -76,8 +76,8 @@ evaluate(Jsonb *payload, JsonPath *filter)
  * is pure computation: it holds no lock, buffer or other resource.  An error
  * of any other kind, a cancelled query or exhausted memory, goes on.
  */
-static bool
-is_error_of_data(int sqlerrcode)
+bool
+postrider_is_error_of_data(int sqlerrcode)
 {
 	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
 	{
@@ -102,7 +102,7 @@ postrider_filter_matches(Jsonb *payload, JsonPath *filter)
 	}
 	PG_CATCH();
 	{
-		if (!is_error_of_data(geterrcode()))
+		if (!postrider_is_error_of_data(geterrcode()))
 			PG_RE_THROW();
 		MemoryContextSwitchTo(context);
 		FlushErrorState();

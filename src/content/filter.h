@@ -24,4 +24,7 @@ extern bool postrider_filter_matches(Jsonb *payload, JsonPath *filter);
 /* True if the path refers to a variable ($name), which a filter never has. */
 extern bool postrider_filter_has_variable(JsonPath *filter);
 
+/* True for an SQLSTATE that the evaluation of a path over data may raise. */
+extern bool postrider_is_error_of_data(int sqlerrcode);
+
 #endif							/* POSTRIDER_FILTER_H */

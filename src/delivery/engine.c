@@ -21,7 +21,8 @@
  * Fairness.  Lanes that have something to send and are allowed to stand in the list
  * of ready lanes and send one request each in turn.  Where requests are
  * scarce (postrider.max_connections), a lane may have as many in flight as
- * are still free, one in any case, so that hanging endpoints leave room.
+ * are still free, one in any case, so that hanging endpoints leave room.  Only
+ * where the process has no more descriptors must everybody wait.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,6 +30,7 @@
 
 #include "common/pg_prng.h"
 #include "delivery/classify.h"
+#include "delivery/descriptor.h"
 #include "delivery/engine.h"
 #include "delivery/request.h"
 #include "delivery/retry.h"
@@ -41,6 +43,9 @@
 
 /* The engine returns to its caller after so many ended deliveries. */
 #define FINISHED_PER_RUN 256
+
+/* Sockets that we ask for; one in two may be a kept connection that rests. */
+#define SOCKETS_WANTED 4096
 
 /*
  * Results are allocated here: they live until their delivery is settled, across
@@ -68,6 +73,9 @@ static int	in_flight = 0;
 static int	queued = 0;
 static bool held = false;
 
+/* Most requests in flight: as many as there may be sockets. */
+static int	socket_limit;
+
 /* curl callback: when to call it again */
 static int
 watch_time(CURLM *handle, long timeout_ms, void *arg)
@@ -90,13 +98,23 @@ postrider_engine_start(void)
 										   ALLOCSET_DEFAULT_SIZES);
 	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, watch_time);
 	curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
+	socket_limit = postrider_descriptor_reserve(Max(SOCKETS_WANTED,
+													2 * postrider_max_connections));
+	if (socket_limit < postrider_max_connections)
+		ereport(LOG,
+				(errmsg("postrider can have %d requests in flight, not %d (postrider.max_connections)",
+						socket_limit, postrider_max_connections),
+				 errdetail("The limit on open files of this process leaves no more descriptors."),
+				 errhint("Raise the hard limit of the server (LimitNOFILE in systemd, ulimit -Hn), or lower max_files_per_process.")));
+	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long) socket_limit);
 	return postrider_watch_start(multi);
 }
 
 static int
 lane_limit(const Lane *lane)
 {
-	int			free_requests = Max(postrider_max_connections - in_flight, 0);
+	int			most = Min(postrider_max_connections, socket_limit);
+	int			free_requests = Max(most - in_flight, 0);
 
 	return Min(lane->endpoint->max_in_flight,
 			   Max(lane->in_flight + (free_requests > lane->in_flight), 1));
@@ -200,6 +218,18 @@ expire(Delivery *delivery, TimestampTz now)
 	finish_attempt(delivery);
 }
 
+/* The payload does not fit the mapping: no fault of the endpoint's. */
+static void
+give_up_unmapped(Delivery *delivery, TimestampTz now)
+{
+	delivery->result.outcome = OUTCOME_DEAD;
+	delivery->result.sent = false;
+	delivery->result.error_code = "mapping";
+	delivery->result.error = pstrdup(delivery->problem);
+	delivery->result.started_at = now;
+	finish_attempt(delivery);
+}
+
 /* Sends the next delivery of a lane, or ends it if it cannot be sent. */
 static void
 send_next(Lane *lane, TimestampTz now)
@@ -212,6 +242,11 @@ send_next(Lane *lane, TimestampTz now)
 	if (delivery->message->expires_at <= now)
 	{
 		expire(delivery, now);
+		return;
+	}
+	if (delivery->problem)
+	{
+		give_up_unmapped(delivery, now);
 		return;
 	}
 	request = postrider_request_acquire(lane->endpoint);
@@ -244,7 +279,7 @@ start_requests(TimestampTz now)
 											   dlist_pop_head_node(&ready_lanes));
 
 			dlist_push_tail(&ready_lanes, &lane->node);
-			if (lane->in_flight < lane_limit(lane))
+			if (lane->in_flight < lane_limit(lane) && in_flight < socket_limit)
 			{
 				send_next(lane, now);
 				progress = true;

@@ -65,14 +65,14 @@ postrider_lane_room(const Lane *lane)
 LaneAnswer
 postrider_lane_offer(Lane *lane, TimestampTz now)
 {
-	if (lane->overflowing)
+	if (lane->endpoint->overflowing)
 		return LANE_OVERFLOWS;
 	if (postrider_lane_room(lane) > 0)
 		return LANE_TAKES;
 	if (lane->failures < LANE_FAILING && lane->blocked_until <= now &&
 		!TimestampDifferenceExceeds(lane->progress_at, now, LANE_PATIENCE_MS))
 		return LANE_BUSY;
-	lane->overflowing = true;
+	lane->endpoint->overflowing = true;
 	return LANE_OVERFLOWS;
 }
 
@@ -81,7 +81,7 @@ postrider_lane_push(Lane *lane, Delivery *delivery, TimestampTz now)
 {
 	dlist_push_tail(&lane->queue, &delivery->node);
 	lane->queued++;
-	lane->queued_bytes += delivery->message->memory_bytes;
+	lane->queued_bytes += delivery->memory_bytes;
 	if (postrider_lane_room(lane) == 0)
 		lane->progress_at = now;
 }
@@ -94,7 +94,7 @@ postrider_lane_pop(Lane *lane, TimestampTz now)
 	Assert(lane->queued > 0);
 	delivery = dlist_container(Delivery, node, dlist_pop_head_node(&lane->queue));
 	lane->queued--;
-	lane->queued_bytes -= delivery->message->memory_bytes;
+	lane->queued_bytes -= delivery->memory_bytes;
 	lane->progress_at = now;
 	return delivery;
 }

@@ -50,7 +50,6 @@ struct Lane
 	TimestampTz progress_at;	/* the last time that the queue got shorter,
 								 * or that it became full */
 	int			failures;		/* attempts that failed in a row */
-	bool		overflowing;
 	LaneState	state;
 	dlist_node	node;			/* in the engine's list for the state */
 	dlist_head	idle_requests;	/* Requests that are set up for the endpoint */

@@ -282,7 +282,7 @@ sign(Request *request, Delivery *delivery, TimestampTz now)
 	return postrider_signature_v1(endpoint->signing_key,
 								  endpoint->signing_key_length,
 								  request->id + sizeof(id_name) - 1, unix_time,
-								  message->body, message->body_length,
+								  delivery->body, delivery->body_length,
 								  request->signature + sizeof(signature_name) - 1);
 }
 
@@ -341,8 +341,8 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 	request->curl_error[0] = '\0';
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, link_headers(request, message));
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
-					 (curl_off_t) message->body_length);
-	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, message->body);
+					 (curl_off_t) delivery->body_length);
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, delivery->body);
 	return true;
 }
 

@@ -12,6 +12,7 @@
 #include "content/header.h"
 #include "content/topic.h"
 #include "outbox/config.h"
+#include "outbox/mapping_reference.h"
 #include "outbox/shard.h"
 #include "security/secret.h"
 #include "util/id.h"
@@ -42,7 +43,7 @@ static SqlStatement find_by_name = {
 
 static SqlStatement select_subscriptions = {
 	.text =
-	"select e.id, s.topic, s.filter, s.after_id"
+	"select e.id, s.topic, s.filter, s.after_id, s.mapping, s.mapping_version"
 	" from postrider.subscription s join postrider.endpoint e on e.name = s.endpoint"
 	" where s.enabled order by s.id"
 };
@@ -59,7 +60,7 @@ static HTAB *endpoints = NULL;
 static MemoryContext subscription_context = NULL;
 static Subscription *subscriptions = NULL;
 static int	subscription_count = 0;
-static Endpoint **route_targets = NULL;
+static RouteTarget *route_targets = NULL;
 
 static EndpointEntry *
 find_entry(int32 id, HASHACTION action, bool *found)
@@ -204,7 +205,9 @@ load_endpoint(uint64 row, bool *is_new)
 
 	loaded.id = endpoint->id;
 	loaded.lane = endpoint->lane;
+	loaded.overflowing = endpoint->overflowing;
 	loaded.deferred = endpoint->deferred;
+	loaded.pending_due_at = DT_NOBEGIN;
 	loaded.version = next_version++;
 	if (endpoint->policy_context)
 		MemoryContextDelete(endpoint->policy_context);
@@ -236,6 +239,9 @@ load_subscriptions(void)
 		subscription->topic = postrider_sql_text(row, 1, context);
 		subscription->filter = isnull ? NULL : DatumGetJsonPathPCopy(filter);
 		subscription->after_id = postrider_sql_uuid(row, 3);
+		subscription->mapping =
+			postrider_mapping_reference(postrider_sql_text(row, 4, CurrentMemoryContext),
+										postrider_sql_int32(row, 5));
 
 		/* A restored dump may come from a machine whose clock was ahead. */
 		postrider_id_advance(&subscription->after_id);
@@ -246,13 +252,16 @@ load_subscriptions(void)
 	subscription_context = context;
 	subscriptions = loaded;
 	subscription_count = kept;
-	route_targets = palloc(sizeof(Endpoint *) * (count + 1));
+	route_targets = palloc(sizeof(RouteTarget) * (count + 1));
 	MemoryContextSwitchTo(old);
 }
 
-void
+bool
 postrider_config_load(EndpointChangedCallback callback)
 {
+	static bool first_time = true;
+	bool		some_deleted = first_time;
+
 	HASH_SEQ_STATUS scan;
 	EndpointEntry *entry;
 	bool		found;
@@ -276,28 +285,34 @@ postrider_config_load(EndpointChangedCallback callback)
 		callback(endpoint, is_new);
 	}
 	load_subscriptions();
+	postrider_mapping_references_changed();
 
 	hash_seq_init(&scan, endpoints);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 	{
 		if (entry->seen)
 			continue;
+		some_deleted = some_deleted || !entry->endpoint->deleted;
 		entry->endpoint->deleted = true;
 		callback(entry->endpoint, false);
 	}
+	first_time = false;
+	return some_deleted;
 }
 
 static bool
-add_target(Endpoint *endpoint, const char *tenant, int *count)
+add_target(Endpoint *endpoint, MappingReference *mapping, const char *tenant,
+		   int *count)
 {
 	if (endpoint->deleted)
 		return false;
 	if (endpoint->tenant && (!tenant || strcmp(endpoint->tenant, tenant) != 0))
 		return false;
 	for (int i = 0; i < *count; i++)
-		if (route_targets[i] == endpoint)
+		if (route_targets[i].endpoint == endpoint)
 			return false;
-	route_targets[(*count)++] = endpoint;
+	route_targets[*count].endpoint = endpoint;
+	route_targets[(*count)++].mapping = mapping;
 	return true;
 }
 
@@ -311,14 +326,14 @@ route_direct(const char *name, const char *tenant)
 	hash_seq_init(&scan, endpoints);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 		if (!entry->endpoint->deleted && strcmp(entry->endpoint->name, name) == 0)
-			(void) add_target(entry->endpoint, tenant, &count);
+			(void) add_target(entry->endpoint, NULL, tenant, &count);
 	return count;
 }
 
 int
 postrider_config_route(const char *topic, const char *endpoint,
 					   const char *tenant, const pg_uuid_t *id, Jsonb *payload,
-					   Endpoint ***targets)
+					   RouteTarget **targets)
 {
 	int			count = 0;
 
@@ -333,7 +348,8 @@ postrider_config_route(const char *topic, const char *endpoint,
 			postrider_topic_matches(topic, subscription->topic) &&
 			(!subscription->filter ||
 			 postrider_filter_matches(payload, subscription->filter)))
-			(void) add_target(subscription->endpoint, tenant, &count);
+			(void) add_target(subscription->endpoint, subscription->mapping, tenant,
+							  &count);
 	}
 	return count;
 }

@@ -18,8 +18,16 @@ typedef struct Subscription
 	Endpoint   *endpoint;
 	char	   *topic;			/* pattern */
 	JsonPath   *filter;			/* or NULL */
+	MappingReference *mapping;	/* or NULL */
 	pg_uuid_t	after_id;
 } Subscription;
+
+/* Where a message goes, and mapped by what. */
+typedef struct RouteTarget
+{
+	Endpoint   *endpoint;
+	MappingReference *mapping;	/* or NULL */
+} RouteTarget;
 
 /*
  * Called for an endpoint that is new, has changed, or is gone (deleted is
@@ -29,20 +37,22 @@ typedef void (*EndpointChangedCallback) (Endpoint *endpoint, bool is_new);
 
 /*
  * Loads the configuration in the current transaction of the worker.  The old
- * one stays in force if this ends in an error.
+ * one stays in force if this ends in an error.  Returns true if endpoints may
+ * have been deleted since the last time.
  */
-extern void postrider_config_load(EndpointChangedCallback callback);
+extern bool postrider_config_load(EndpointChangedCallback callback);
 
 extern Endpoint *postrider_config_endpoint(int32 id);
 
 /*
- * The endpoints that are owed a message: at most one entry for each.  The
+ * The endpoints that are owed a message: at most one entry for each, by the
+ * first subscription that matches.  The
  * array is valid until the next call.  "endpoint" is the name of the only
  * receiver of a message that was sent directly, else NULL.
  */
 extern int	postrider_config_route(const char *topic, const char *endpoint,
 								   const char *tenant, const pg_uuid_t *id,
-								   Jsonb *payload, Endpoint ***targets);
+								   Jsonb *payload, RouteTarget **targets);
 
 /* Is there an endpoint of that name, of whatever shard?  Runs a query. */
 extern bool postrider_config_is_endpoint(const char *name);

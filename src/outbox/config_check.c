@@ -69,6 +69,14 @@ static SqlStatement find_endpoint = {
 	.argument_types = {TEXTOID}
 };
 
+static SqlStatement find_mapping = {
+	.text =
+	"select m.name from postrider.mapping m"
+	" where m.name operator(pg_catalog.=) $1",
+	.argument_count = 1,
+	.argument_types = {TEXTOID}
+};
+
 /*
  * The row and its columns
  */
@@ -437,6 +445,20 @@ check_filter(const Row *row)
 				 errhint("Write $.total for a field of the payload, and values as literals.")));
 }
 
+/* A version that does not exist is refused by the foreign key. */
+static void
+check_mapping(const Row *row)
+{
+	char	   *mapping = get_new_text(row, "mapping");
+
+	if (mapping != NULL && !row_exists(&find_mapping, mapping))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("mapping \"%s\" does not exist", mapping),
+				 errhint("Create it first: INSERT INTO postrider.mapping (name, definition) VALUES (%s, '{\"fields\": [...]}');",
+						 quote_literal_cstr(mapping))));
+}
+
 /* SQL: trigger postrider.check_subscription() */
 Datum
 postrider_check_subscription(PG_FUNCTION_ARGS)
@@ -449,6 +471,7 @@ postrider_check_subscription(PG_FUNCTION_ARGS)
 
 	check_pattern(&row);
 	check_filter(&row);
+	check_mapping(&row);
 	if (get_new_text(&row, "endpoint") != NULL &&
 		!row_exists(&find_endpoint, row.endpoint))
 		ereport(ERROR,

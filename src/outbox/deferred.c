@@ -23,6 +23,14 @@
 /* Its pace is known after so long. */
 #define PACE_KNOWN_MS 1000
 
+/* A delivery of which only this is kept. */
+typedef struct DeferredEntry
+{
+	pg_uuid_t	message_id;
+	MappingReference *mapping;	/* or NULL */
+	ReadChunk  *chunk;
+} DeferredEntry;
+
 /* A piece of an endpoint's queue, which is a list of them, oldest first. */
 #define BLOCK_ENTRIES 250
 typedef struct DeferredBlock
@@ -30,8 +38,7 @@ typedef struct DeferredBlock
 	dlist_node	node;
 	int			first;			/* the next one to be taken */
 	int			end;			/* behind the last one */
-	pg_uuid_t	message_id[BLOCK_ENTRIES];
-	ReadChunk  *chunk[BLOCK_ENTRIES];
+	DeferredEntry entry[BLOCK_ENTRIES];
 } DeferredBlock;
 
 /* The bounds let the executor leave out partitions; an array alone does not. */
@@ -88,18 +95,21 @@ last_block_with_room(DeferredQueue *queue)
 
 bool
 postrider_deferred_add(Endpoint *endpoint, const pg_uuid_t *message_id,
-					   ReadChunk *chunk)
+					   MappingReference *mapping, ReadChunk *chunk)
 {
 	DeferredQueue *queue = &endpoint->deferred;
 	DeferredBlock *block;
+	DeferredEntry *entry;
 
 	if (total >= DEFERRED_MAX)
 		return false;
 	if (queue->count == 0)
 		begin_lagging(queue);
 	block = last_block_with_room(queue);
-	block->message_id[block->end] = *message_id;
-	block->chunk[block->end++] = chunk;
+	entry = &block->entry[block->end++];
+	entry->message_id = *message_id;
+	entry->mapping = mapping;
+	entry->chunk = chunk;
 	queue->count++;
 	total++;
 	return true;
@@ -107,7 +117,7 @@ postrider_deferred_add(Endpoint *endpoint, const pg_uuid_t *message_id,
 
 /* Takes the oldest ones off the queue; returns how many. */
 static int
-take(DeferredQueue *queue, int limit, pg_uuid_t *ids, ReadChunk **chunks)
+take(DeferredQueue *queue, int limit, DeferredEntry *entries)
 {
 	int			count = 0;
 
@@ -115,8 +125,7 @@ take(DeferredQueue *queue, int limit, pg_uuid_t *ids, ReadChunk **chunks)
 	{
 		DeferredBlock *block = dlist_head_element(DeferredBlock, node, &queue->blocks);
 
-		ids[count] = block->message_id[block->first];
-		chunks[count++] = block->chunk[block->first++];
+		entries[count++] = block->entry[block->first++];
 		if (block->first == block->end)
 		{
 			dlist_delete(&block->node);
@@ -178,16 +187,16 @@ read_messages(const pg_uuid_t *ids, int count)
 void
 postrider_deferred_load(Endpoint *endpoint, int limit, dlist_head *deliveries)
 {
-	pg_uuid_t	ids[DEFERRED_BATCH];
+	DeferredEntry entries[DEFERRED_BATCH];
 	pg_uuid_t	sorted[DEFERRED_BATCH];
 	int64		rows[DEFERRED_BATCH];
-	ReadChunk  *chunks[DEFERRED_BATCH];
-	int			count = take(&endpoint->deferred, Min(limit, DEFERRED_BATCH), ids, chunks);
+	int			count = take(&endpoint->deferred, Min(limit, DEFERRED_BATCH), entries);
 	uint64		found;
 
 	if (count == 0)
 		return;
-	memcpy(sorted, ids, sizeof(pg_uuid_t) * count);
+	for (int i = 0; i < count; i++)
+		sorted[i] = entries[i].message_id;
 	qsort(sorted, count, sizeof(pg_uuid_t), compare_ids);
 	for (int i = 0; i < count; i++)
 		rows[i] = -1;
@@ -202,32 +211,41 @@ postrider_deferred_load(Endpoint *endpoint, int limit, dlist_head *deliveries)
 	}
 	for (int i = 0; i < count; i++)
 	{
-		pg_uuid_t  *at = bsearch(&ids[i], sorted, count, sizeof(pg_uuid_t), compare_ids);
+		DeferredEntry *entry = &entries[i];
+		pg_uuid_t  *at = bsearch(&entry->message_id, sorted, count, sizeof(pg_uuid_t),
+								 compare_ids);
+		MessageRow	source;
 		Delivery   *delivery;
 
 		if (rows[at - sorted] < 0)
 		{
 			/* Somebody deleted it from the log; nothing is owed any more. */
-			postrider_progress_settled(chunks[i]);
+			postrider_progress_settled(entry->chunk);
 			continue;
 		}
-		delivery = postrider_delivery_make(postrider_message_make(&ids[i], rows[at - sorted], 1),
-										   endpoint, deliveries);
+		postrider_intake_begin(&source, &entry->message_id, rows[at - sorted], 1);
+		delivery = postrider_delivery_make(&source, endpoint, entry->mapping, deliveries);
 		delivery->settle = SETTLE_ATTEMPT;
-		delivery->chunk = chunks[i];
+		delivery->chunk = entry->chunk;
 	}
 }
 
 void
 postrider_deferred_spill(Endpoint *endpoint)
 {
+	DeferredEntry entries[DEFERRED_BATCH];
 	pg_uuid_t	ids[DEFERRED_BATCH];
-	ReadChunk  *chunks[DEFERRED_BATCH];
-	int			count = take(&endpoint->deferred, DEFERRED_BATCH, ids, chunks);
+	MappingReference *mappings[DEFERRED_BATCH];
+	int			count = take(&endpoint->deferred, DEFERRED_BATCH, entries);
 
-	postrider_settle_overflow(endpoint, ids, count);
 	for (int i = 0; i < count; i++)
-		postrider_progress_settled(chunks[i]);
+	{
+		ids[i] = entries[i].message_id;
+		mappings[i] = entries[i].mapping;
+	}
+	postrider_settle_overflow(endpoint, ids, mappings, count);
+	for (int i = 0; i < count; i++)
+		postrider_progress_settled(entries[i].chunk);
 }
 
 bool

@@ -36,7 +36,7 @@
  * by the caller.  False if there is no room; then nothing has happened.
  */
 extern bool postrider_deferred_add(Endpoint *endpoint, const pg_uuid_t *message_id,
-								   ReadChunk *chunk);
+								   MappingReference *mapping, ReadChunk *chunk);
 
 /* How many there are, of all endpoints. */
 extern int	postrider_deferred_total(void);

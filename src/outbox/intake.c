@@ -12,6 +12,7 @@
 #include "content/header.h"
 #include "fmgr.h"
 #include "outbox/intake.h"
+#include "outbox/mapping_reference.h"
 #include "util/sql.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -48,30 +49,35 @@ call_test_hook(const char *topic)
 		(*hook) (topic);
 }
 
-Message *
-postrider_message_make(const pg_uuid_t *id, uint64 row, int first)
+void
+postrider_intake_begin(MessageRow *source, const pg_uuid_t *id, uint64 row, int first)
+{
+	memset(source, 0, sizeof(*source));
+	source->id = *id;
+	source->row = row;
+	source->first = first;
+}
+
+/* Makes the message, for its first delivery; the body comes later. */
+static void
+make_message(MessageRow *source)
 {
 	MemoryContext context = message_context();
-	char	   *topic = postrider_sql_text(row, first, CurrentMemoryContext);
-	Jsonb	   *payload = postrider_sql_jsonb(row, first + 1);
-	Jsonb	   *headers = postrider_sql_jsonb(row, first + 2);
-	StringInfoData body;
+	uint64		row = source->row;
+	Jsonb	   *headers = postrider_sql_jsonb(row, source->first + 2);
 	Message    *message;
 	bool		isnull;
 	Datum		expires_at;
 
-	call_test_hook(topic);
-	initStringInfo(&body);
-	postrider_envelope_build(&body, topic, id, payload);
+	source->topic = postrider_sql_text(row, source->first, CurrentMemoryContext);
+	source->payload = postrider_sql_jsonb(row, source->first + 1);
+	call_test_hook(source->topic);
 
 	message = MemoryContextAllocZero(context, sizeof(Message));
-	message->id = *id;
-	message->body = MemoryContextAlloc(context, body.len + 1);
-	memcpy(message->body, body.data, body.len + 1);
-	message->body_length = body.len;
-	expires_at = postrider_sql_datum(row, first + 3, &isnull);
+	message->id = source->id;
+	expires_at = postrider_sql_datum(row, source->first + 3, &isnull);
 	message->expires_at = isnull ? DT_NOEND : DatumGetTimestampTz(expires_at);
-	message->traceparent = postrider_sql_text(row, first + 4, context);
+	message->traceparent = postrider_sql_text(row, source->first + 4, context);
 	if (headers)
 	{
 		MemoryContext old;
@@ -82,22 +88,77 @@ postrider_message_make(const pg_uuid_t *id, uint64 row, int first)
 		message->header_count = postrider_headers_unpack(headers, &message->headers);
 		MemoryContextSwitchTo(old);
 	}
-	message->memory_bytes = sizeof(Message) + sizeof(Delivery) + body.len +
+	message->memory_bytes = sizeof(Message) +
 		(headers ? VARSIZE_ANY(headers) * 2 + 1024 : 0);
 	postrider_intake_account((int64) message->memory_bytes);
+	source->message = message;
+}
+
+static char *
+make_body(const MessageRow *source, Jsonb *payload, Size *length)
+{
+	StringInfoData body;
+	char	   *result;
+
+	initStringInfo(&body);
+	postrider_envelope_build(&body, source->topic, &source->id, payload);
+	result = MemoryContextAlloc(message_context(), body.len + 1);
+	memcpy(result, body.data, body.len + 1);
+	*length = body.len;
+	postrider_intake_account((int64) body.len);
 	pfree(body.data);
-	return message;
+	return result;
+}
+
+static void
+set_body(Delivery *delivery, const MessageRow *source)
+{
+	Message    *message = delivery->message;
+
+	if (message->body == NULL)
+	{
+		message->body = make_body(source, source->payload, &message->body_length);
+		message->memory_bytes += message->body_length;
+	}
+	delivery->body = message->body;
+	delivery->body_length = message->body_length;
+	delivery->memory_bytes += message->memory_bytes;
+}
+
+static void
+set_mapped_body(Delivery *delivery, const MessageRow *source)
+{
+	char	   *problem = NULL;
+	Jsonb	   *mapped = postrider_mapping_reference_apply(delivery->mapping,
+														   source->payload, &problem);
+
+	if (mapped)
+		delivery->body = make_body(source, mapped, &delivery->body_length);
+	else
+		delivery->problem = MemoryContextStrdup(message_context(), problem);
+	delivery->memory_bytes += delivery->message->memory_bytes + delivery->body_length;
 }
 
 Delivery *
-postrider_delivery_make(Message *message, Endpoint *endpoint, dlist_head *list)
+postrider_delivery_make(MessageRow *source, Endpoint *endpoint,
+						MappingReference *mapping, dlist_head *list)
 {
-	Delivery   *delivery = MemoryContextAllocZero(message_context(), sizeof(Delivery));
+	Delivery   *delivery;
 
-	delivery->message = message;
+	if (source->message == NULL)
+		make_message(source);
+	delivery = MemoryContextAllocZero(message_context(), sizeof(Delivery));
+	delivery->message = source->message;
+	delivery->message->references++;
 	delivery->endpoint = endpoint;
+	delivery->mapping = mapping;
+	delivery->memory_bytes = sizeof(Delivery);
+	if (mapping)
+		set_mapped_body(delivery, source);
+	else
+		set_body(delivery, source);
+	source->bytes += delivery->memory_bytes;
 	delivery->loaded_at = GetCurrentTransactionStartTimestamp();
-	message->references++;
 	dlist_push_tail(list, &delivery->node);
 	dlist_push_tail(&deliveries, &delivery->memory_node);
 	return delivery;
@@ -113,6 +174,13 @@ postrider_delivery_free(Delivery *delivery)
 		pfree(delivery->result.error);
 	if (delivery->result.response)
 		pfree(delivery->result.response);
+	if (delivery->problem)
+		pfree(delivery->problem);
+	if (delivery->mapping && delivery->body)
+	{
+		postrider_intake_account(-(int64) delivery->body_length);
+		pfree(delivery->body);
+	}
 	pfree(delivery);
 
 	if (--message->references > 0)
@@ -122,7 +190,8 @@ postrider_delivery_free(Delivery *delivery)
 		MemoryContextDelete(message->context);
 	if (message->traceparent)
 		pfree(message->traceparent);
-	pfree(message->body);
+	if (message->body)
+		pfree(message->body);
 	pfree(message);
 }
 

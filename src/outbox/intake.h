@@ -19,15 +19,31 @@
 /* Called with +bytes and -bytes as messages come and go. */
 extern void (*postrider_intake_account) (int64 bytes);
 
-/*
- * Makes a message of the row of the last query whose columns, from
- * "first" on, are: topic, payload, headers, expires_at, traceparent.
- */
-extern Message *postrider_message_make(const pg_uuid_t *id, uint64 row, int first);
+/* A row of a message while deliveries are made of it. */
+typedef struct MessageRow
+{
+	pg_uuid_t	id;
+	uint64		row;			/* in the result of the last query */
+	int			first;			/* number of the column topic */
+	char	   *topic;
+	Jsonb	   *payload;
+	Message    *message;		/* NULL until there is a delivery */
+	Size		bytes;			/* memory that its deliveries take */
+} MessageRow;
 
-/* Makes a delivery and appends it to the list. */
-extern Delivery *postrider_delivery_make(Message *message, Endpoint *endpoint,
-										 dlist_head *list);
+/*
+ * Begins with a row of the last query whose columns, from "first" on, are:
+ * topic, payload, headers, expires_at, traceparent.
+ */
+extern void postrider_intake_begin(MessageRow *source, const pg_uuid_t *id,
+								   uint64 row, int first);
+
+/*
+ * Makes a delivery of the row, mapped if there is a mapping, and appends it to
+ * the list.
+ */
+extern Delivery *postrider_delivery_make(MessageRow *source, Endpoint *endpoint,
+										 MappingReference *mapping, dlist_head *list);
 
 /* Frees a delivery, and its message with the last one. */
 extern void postrider_delivery_free(Delivery *delivery);

@@ -9,6 +9,7 @@
 
 #include "catalog/pg_type.h"
 #include "outbox/intake.h"
+#include "outbox/mapping_reference.h"
 #include "outbox/pending.h"
 #include "outbox/shard.h"
 #include "util/sql.h"
@@ -38,12 +39,22 @@ static SqlStatement shift_after_stop = {
 	SHARD_ARGUMENTS
 };
 
+/*
+ * Rows are looked up by message_id.  The plans are made while the table is
+ * small, and where it grows the other index would be read from end to end:
+ * "(...) is true" keeps the planner from it, here and in settle.c.
+ */
 static SqlStatement release_held = {
 	.text =
 	"update postrider.pending p set due_at = now(), reason = 'retry'"
-	" from postrider.endpoint e"
-	" where e.enabled and p.endpoint_id = e.id and p.due_at = 'infinity'"
-	" and p.reason = 'held' and p.endpoint_id % $2 = $1",
+	" from (select d.message_id, d.endpoint_id from postrider.endpoint e"
+	"  cross join lateral"
+	"   (select w.message_id, w.endpoint_id from postrider.pending w"
+	"    where w.endpoint_id = e.id and w.due_at = 'infinity'"
+	"    and w.reason = 'held' offset 0) d"
+	"  where e.enabled and e.id % $2 = $1) h"
+	" where p.message_id = h.message_id"
+	" and (p.endpoint_id = h.endpoint_id) is true",
 	SHARD_ARGUMENTS
 };
 
@@ -69,40 +80,48 @@ static SqlStatement shift_retries = {
 	.argument_types = {INT4OID, INT4OID, INT8OID}
 };
 
-/* Rows that a user's transaction has locked are left for the next time. */
+/*
+ * Rows that a user's transaction has locked are left for the next time.  The
+ * scan begins at what the endpoint knows to be the earliest: before that the
+ * index may be full of entries of rows that are gone.
+ */
 static SqlStatement lease_due = {
 	.text =
 	"with due as materialized"
-	" (select p.message_id, p.endpoint_id"
-	"  from unnest($1::int4[], $2::int4[]) as e (id, room)"
+	" (select p.message_id, p.endpoint_id, e.n"
+	"  from unnest($1::int4[], $2::timestamptz[], $3::int4[])"
+	"  with ordinality as e (id, earliest, room, n)"
 	"  cross join lateral"
 	"   (select d.message_id, d.endpoint_id from postrider.pending d"
-	"    where d.endpoint_id = e.id and d.due_at <= now()"
+	"    where d.endpoint_id = e.id and d.due_at >= e.earliest and d.due_at <= now()"
 	"    order by d.due_at limit e.room for update skip locked) p),"
 	" leased as"
 	" (update postrider.pending p set due_at = 'infinity', reason = 'in_flight'"
-	"  from due where p.message_id = due.message_id and p.endpoint_id = due.endpoint_id"
-	"  returning p.*)"
+	"  from due where p.message_id = due.message_id"
+	"  and (p.endpoint_id = due.endpoint_id) is true"
+	"  returning p.*, due.n)"
 	" select l.message_id,"
 	" case when l.payload is null then m.topic else l.topic end,"
 	" case when l.payload is null then m.payload else l.payload end,"
 	" case when l.payload is null then m.headers else l.headers end,"
 	" case when l.payload is null then m.expires_at else l.expires_at end,"
 	" case when l.payload is null then m.traceparent else l.traceparent end,"
-	" l.endpoint_id, l.attempts"
+	" l.attempts, l.n, l.mapping, l.mapping_version"
 	" from leased l left join postrider.message m on m.id = l.message_id"
 	" order by l.message_id",
-	.argument_count = 2,
-	.argument_types = {INT4ARRAYOID, INT4ARRAYOID}
+	.argument_count = 3,
+	.argument_types = {INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID}
 };
 
 static SqlStatement find_next_due = {
 	.text =
-	"select min(p.due_at) from unnest($1::int4[]) as e (id)"
+	"select e.n, p.due_at from unnest($1::int4[], $2::timestamptz[])"
+	" with ordinality as e (id, earliest, n)"
 	" cross join lateral (select d.due_at from postrider.pending d"
-	" where d.endpoint_id = e.id order by d.due_at limit 1) p",
-	.argument_count = 1,
-	.argument_types = {INT4ARRAYOID}
+	" where d.endpoint_id = e.id and d.due_at >= e.earliest"
+	" order by d.due_at limit 1) p",
+	.argument_count = 2,
+	.argument_types = {INT4ARRAYOID, TIMESTAMPTZARRAYOID}
 };
 
 static void
@@ -147,59 +166,69 @@ postrider_pending_cancel_orphans(void)
 	run_on_shard(&cancel_orphans);
 }
 
-static void
-take_due_row(uint64 row, PendingRoom *rooms, int count, dlist_head *deliveries)
+static MappingReference *
+mapping_of(uint64 row)
 {
-	pg_uuid_t	id = postrider_sql_uuid(row, 0);
-	int32		endpoint_id = postrider_sql_int32(row, 6);
-	Delivery   *delivery;
-
-	for (int i = 0; i < count; i++)
-	{
-		if (rooms[i].endpoint->id != endpoint_id)
-			continue;
-		if (postrider_sql_jsonb(row, 2) == NULL)
-		{
-			ereport(WARNING,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("a delivery to endpoint \"%s\" has lost its message",
-							rooms[i].endpoint->name)));
-			return;
-		}
-		rooms[i].loaded++;
-		delivery = postrider_delivery_make(postrider_message_make(&id, row, 1),
-										   rooms[i].endpoint, deliveries);
-		delivery->attempts = postrider_sql_int32(row, 7);
-		delivery->has_pending_row = true;
-		return;
-	}
+	return postrider_mapping_reference(postrider_sql_text(row, 8, CurrentMemoryContext),
+									   postrider_sql_int32(row, 9));
 }
 
-TimestampTz
+static void
+take_due_row(uint64 row, PendingRoom *rooms, dlist_head *deliveries)
+{
+	pg_uuid_t	id = postrider_sql_uuid(row, 0);
+	PendingRoom *room = &rooms[postrider_sql_int64(row, 7) - 1];
+	MessageRow	source;
+	Delivery   *delivery;
+
+	if (postrider_sql_jsonb(row, 2) == NULL)
+	{
+		ereport(WARNING,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("a delivery to endpoint \"%s\" has lost its message",
+						room->endpoint->name)));
+		return;
+	}
+	room->loaded++;
+	postrider_intake_begin(&source, &id, row, 1);
+	delivery = postrider_delivery_make(&source, room->endpoint, mapping_of(row), deliveries);
+	delivery->attempts = postrider_sql_int32(row, 6);
+	delivery->has_pending_row = true;
+}
+
+void
 postrider_pending_load(PendingRoom *rooms, int count, dlist_head *deliveries)
 {
 	Datum	   *ids = palloc(sizeof(Datum) * count);
+	Datum	   *earliest = palloc(sizeof(Datum) * count);
 	Datum	   *sizes = palloc(sizeof(Datum) * count);
-	Datum		values[2];
+	Datum		values[3];
 	uint64		rows;
-	bool		isnull;
-	Datum		next_due;
 
 	for (int i = 0; i < count; i++)
 	{
 		ids[i] = Int32GetDatum(rooms[i].endpoint->id);
+		earliest[i] = TimestampTzGetDatum(rooms[i].endpoint->pending_due_at);
 		sizes[i] = Int32GetDatum(rooms[i].room);
 		rooms[i].loaded = 0;
+		rooms[i].next_due = DT_NOEND;
 	}
 	values[0] = PointerGetDatum(construct_array(ids, count, INT4OID, 4, true,
 												TYPALIGN_INT));
-	values[1] = PointerGetDatum(construct_array(sizes, count, INT4OID, 4, true,
+	values[1] = PointerGetDatum(construct_array(earliest, count, TIMESTAMPTZOID, 8,
+												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[2] = PointerGetDatum(construct_array(sizes, count, INT4OID, 4, true,
 												TYPALIGN_INT));
 	rows = postrider_sql_run(&lease_due, values, NULL, 0);
 	for (uint64 row = 0; row < rows; row++)
-		take_due_row(row, rooms, count, deliveries);
+		take_due_row(row, rooms, deliveries);
 
-	postrider_sql_run(&find_next_due, values, NULL, 0);
-	next_due = postrider_sql_datum(0, 0, &isnull);
-	return isnull ? DT_NOEND : DatumGetTimestampTz(next_due);
+	rows = postrider_sql_run(&find_next_due, values, NULL, 0);
+	for (uint64 row = 0; row < rows; row++)
+	{
+		PendingRoom *room = &rooms[postrider_sql_int64(row, 0) - 1];
+		bool		isnull;
+
+		room->next_due = DatumGetTimestampTz(postrider_sql_datum(row, 1, &isnull));
+	}
 }

@@ -22,6 +22,7 @@ typedef struct PendingRoom
 	Endpoint   *endpoint;
 	int			room;
 	int			loaded;			/* result */
+	TimestampTz next_due;		/* result: when the next one is; DT_NOEND: none */
 } PendingRoom;
 
 /* The wall clock was set: retries keep their distance from now. */
@@ -30,12 +31,9 @@ extern void postrider_pending_shift(int64 microseconds);
 /* At the start: makes the leases of earlier workers due now. */
 extern void postrider_pending_recover(void);
 
-/*
- * Leases due deliveries, appends them to the list, and returns the time at
- * which the next one is due (DT_NOEND: none) for these endpoints.
- */
-extern TimestampTz postrider_pending_load(PendingRoom *rooms, int count,
-										  dlist_head *deliveries);
+/* Leases due deliveries and appends them to the list. */
+extern void postrider_pending_load(PendingRoom *rooms, int count,
+								   dlist_head *deliveries);
 
 /* Makes what is held due now, for endpoints that are enabled. */
 extern void postrider_pending_release(void);

@@ -76,7 +76,7 @@
 	" order by m.id limit 500"
 
 /*
- * $5 xids in progress in P, $6 and $7 bounds of the other stragglers.  Where
+ * $5 xids in progress in P that have ended since, $6 and $7 bounds of the other stragglers.  Where
  * these look for ids, they say "is true", so that the planner takes the index on
  * xid and does not walk through the log by the primary key.
  */
@@ -227,6 +227,42 @@ parse_snapshot(const char *snapshot, uint64 *xmax, const char **in_progress)
 	*in_progress = strchr(colon + 1, ':') + 1;
 }
 
+/*
+ * The transactions that were in progress in P and are not any more in S, as an
+ * array literal.  The others are left out for the sake of one that writes many
+ * messages: each window would look at all of them and find none visible.
+ */
+static char *
+ended_transactions(void)
+{
+	StringInfoData result;
+	uint64		xmax;
+	const char *item;
+	const char *still;
+
+	parse_snapshot(at.start.snapshot, &xmax, &item);
+	parse_snapshot(at.end.snapshot, &xmax, &still);
+	initStringInfo(&result);
+	appendStringInfoChar(&result, '{');
+	while (*item)
+	{
+		char	   *end;
+		uint64		xid = strtou64(item, &end, 10);
+
+		/* Both lists ascend. */
+		while (*still && strtou64(still, NULL, 10) < xid)
+		{
+			still += strcspn(still, ",");
+			still += *still == ',';
+		}
+		if (*still == '\0' || strtou64(still, NULL, 10) != xid)
+			appendStringInfo(&result, "%s" UINT64_FORMAT, result.len > 1 ? "," : "", xid);
+		item = *end == ',' ? end + 1 : end;
+	}
+	appendStringInfoChar(&result, '}');
+	return result.data;
+}
+
 /* Arguments of the window's statements. */
 static void
 window_arguments(Datum *values)
@@ -241,8 +277,7 @@ window_arguments(Datum *values)
 									 PG_SNAPSHOTOID, -1);
 	values[2] = UInt64GetDatum(Max(xmax, floor_xid));
 	values[3] = UUIDPGetDatum(&at.start.floor_id);
-	values[4] = OidInputFunctionCall(F_ARRAY_IN, psprintf("{%s}", in_progress),
-									 XID8OID, -1);
+	values[4] = OidInputFunctionCall(F_ARRAY_IN, ended_transactions(), XID8OID, -1);
 	values[5] = UInt64GetDatum(xmax);
 	values[6] = values[2];
 	values[7] = UUIDPGetDatum(&before_first);
@@ -258,7 +293,7 @@ look_for_stragglers(const Datum *values)
 
 	/* All transactions before floor_xid had ended. */
 	parse_snapshot(at.start.snapshot, &xmax, &in_progress);
-	if (*in_progress == '\0' && xmax >= U64FromFullTransactionId(at.start.floor_xid))
+	if (strcmp(ended_transactions(), "{}") == 0 && xmax >= U64FromFullTransactionId(at.start.floor_xid))
 	{
 		stragglers = STRAGGLERS_NONE;
 		return;
@@ -354,6 +389,17 @@ is_settled(HTAB *settled, const pg_uuid_t *id, int32 endpoint_id)
 	return hash_search(settled, &key, HASH_FIND, NULL) != NULL;
 }
 
+/*
+ * What comes for this endpoint is deferred before it costs anything more.  If
+ * its lane overflows, it is spilled from there, a little at a time.
+ */
+static bool
+is_lagging(const Endpoint *endpoint)
+{
+	return endpoint->deferred.count > 0 ||
+		(endpoint->enabled && endpoint->overflowing);
+}
+
 /* Makes the deliveries of one row; returns the bytes that they take. */
 static Size
 take_row(uint64 row, HTAB *settled, ReadChunk *chunk, dlist_head *deliveries)
@@ -363,8 +409,8 @@ take_row(uint64 row, HTAB *settled, ReadChunk *chunk, dlist_head *deliveries)
 	char	   *endpoint;
 	char	   *tenant;
 	Jsonb	   *payload;
-	Message    *message = NULL;
-	Endpoint  **targets;
+	MessageRow	source;
+	RouteTarget *targets;
 	int			count;
 	bool		isnull;
 	TimestampTz deliver_at;
@@ -382,21 +428,22 @@ take_row(uint64 row, HTAB *settled, ReadChunk *chunk, dlist_head *deliveries)
 				(errmsg("message for endpoint \"%s\" is not sent: the endpoint has been deleted",
 						endpoint)));
 	deliver_at = DatumGetTimestampTz(postrider_sql_datum(row, 8, &isnull));
+	postrider_intake_begin(&source, &id, row, 1);
 	for (int i = 0; i < count; i++)
 	{
+		Endpoint   *target = targets[i].endpoint;
 		Delivery   *delivery;
 		bool		scheduled;
 
-		if (is_settled(settled, &id, targets[i]->id))
+		if (is_settled(settled, &id, target->id))
 			continue;
 		scheduled = !isnull && deliver_at > GetCurrentTimestamp();
 		chunk->outstanding++;
-		if (!scheduled && targets[i]->deferred.count > 0 &&
-			postrider_deferred_add(targets[i], &id, chunk))
+		if (!scheduled && is_lagging(target) &&
+			postrider_deferred_add(target, &id, targets[i].mapping, chunk))
 			continue;
-		if (message == NULL)
-			message = postrider_message_make(&id, row, 1);
-		delivery = postrider_delivery_make(message, targets[i], deliveries);
+		delivery = postrider_delivery_make(&source, target, targets[i].mapping,
+										   deliveries);
 		delivery->chunk = chunk;
 		if (scheduled)
 		{
@@ -407,7 +454,7 @@ take_row(uint64 row, HTAB *settled, ReadChunk *chunk, dlist_head *deliveries)
 		else
 			delivery->settle = SETTLE_ATTEMPT;
 	}
-	return message ? message->memory_bytes : 0;
+	return source.bytes;
 }
 
 /* Reads rows from where the reader stands. */

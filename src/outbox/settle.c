@@ -15,6 +15,7 @@
 #include "catalog/pg_type.h"
 #include "outbox/append.h"
 #include "outbox/intake.h"
+#include "outbox/mapping_reference.h"
 #include "outbox/progress.h"
 #include "outbox/settle.h"
 #include "util/sql.h"
@@ -35,7 +36,7 @@ static SqlStatement delete_pending = {
 	.text =
 	"delete from postrider.pending p"
 	" using unnest($1::uuid[], $2::int4[]) as d (message_id, endpoint_id)"
-	" where p.message_id = d.message_id and p.endpoint_id = d.endpoint_id",
+	" where p.message_id = d.message_id and (p.endpoint_id = d.endpoint_id) is true",
 	.argument_count = 2,
 	.argument_types = {UUIDARRAYOID, INT4ARRAYOID}
 };
@@ -43,24 +44,26 @@ static SqlStatement delete_pending = {
 static SqlStatement write_pending = {
 	.text =
 	"insert into postrider.pending as p"
-	" (message_id, endpoint_id, due_at, attempts, reason, key)"
-	" select d.message_id, d.endpoint_id, d.due_at, d.attempts, d.reason, m.key"
-	" from unnest($1::uuid[], $2::int4[], $3::timestamptz[], $4::int4[], $5::text[])"
-	" as d (message_id, endpoint_id, due_at, attempts, reason)"
+	" (message_id, endpoint_id, due_at, attempts, reason, key, mapping, mapping_version)"
+	" select d.message_id, d.endpoint_id, d.due_at, d.attempts, d.reason, m.key,"
+	" d.mapping, d.mapping_version"
+	" from unnest($1::uuid[], $2::int4[], $3::timestamptz[], $4::int4[], $5::text[],"
+	" $6::text[], $7::int4[])"
+	" as d (message_id, endpoint_id, due_at, attempts, reason, mapping, mapping_version)"
 	" left join postrider.message m on m.id = d.message_id"
 	" on conflict (message_id, endpoint_id) do update"
 	" set due_at = excluded.due_at, attempts = excluded.attempts,"
 	" reason = excluded.reason",
-	.argument_count = 5,
+	.argument_count = 7,
 	.argument_types = {UUIDARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID,
-	INT4ARRAYOID, TEXTARRAYOID}
+	INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID}
 };
 
 static SqlStatement write_dead_letter = {
 	.text =
 	"insert into postrider.dead_letter (message_id, endpoint_id, reason,"
 	" attempts, status_code, error_code, error, died_at, topic, key, tenant,"
-	" payload, headers, expires_at, traceparent)"
+	" payload, headers, expires_at, traceparent, mapping, mapping_version)"
 	" select $1, $2, $3, $4, $5::int4::smallint, $6, $7, now(),"
 	" case when p.payload is null then m.topic else p.topic end,"
 	" case when p.payload is null then m.key else p.key end,"
@@ -68,7 +71,7 @@ static SqlStatement write_dead_letter = {
 	" case when p.payload is null then m.payload else p.payload end,"
 	" case when p.payload is null then m.headers else p.headers end,"
 	" case when p.payload is null then m.expires_at else p.expires_at end,"
-	" case when p.payload is null then m.traceparent else p.traceparent end"
+	" case when p.payload is null then m.traceparent else p.traceparent end, $8, $9"
 	" from (values ($1, $2)) as d (message_id, endpoint_id)"
 	" left join postrider.pending p on p.message_id = d.message_id"
 	" and p.endpoint_id = d.endpoint_id"
@@ -78,9 +81,9 @@ static SqlStatement write_dead_letter = {
 	" reason = excluded.reason, attempts = excluded.attempts,"
 	" status_code = excluded.status_code, error_code = excluded.error_code,"
 	" error = excluded.error, died_at = excluded.died_at",
-	.argument_count = 7,
+	.argument_count = 9,
 	.argument_types = {UUIDOID, INT4OID, TEXTOID, INT4OID, INT4OID, TEXTOID,
-	TEXTOID}
+	TEXTOID, TEXTOID, INT4OID}
 };
 
 static SqlStatement disable_endpoint = {
@@ -116,6 +119,10 @@ typedef struct PendingRows
 	Datum	   *due_at;
 	Datum	   *attempts;
 	Datum	   *reason;
+	Datum	   *mapping;
+	bool	   *no_mapping;
+	Datum	   *mapping_version;
+	bool	   *no_mapping_version;
 } PendingRows;
 
 static void
@@ -127,11 +134,27 @@ init_rows(PendingRows *rows, int capacity)
 	rows->due_at = palloc(sizeof(Datum) * capacity);
 	rows->attempts = palloc(sizeof(Datum) * capacity);
 	rows->reason = palloc(sizeof(Datum) * capacity);
+	rows->mapping = palloc(sizeof(Datum) * capacity);
+	rows->no_mapping = palloc(sizeof(bool) * capacity);
+	rows->mapping_version = palloc(sizeof(Datum) * capacity);
+	rows->no_mapping_version = palloc(sizeof(bool) * capacity);
+}
+
+/* The columns mapping and mapping_version. */
+static void
+mapping_columns(const MappingReference *mapping, Datum *name, bool *no_name,
+				Datum *version, bool *no_version)
+{
+	*no_name = mapping == NULL;
+	*no_version = mapping == NULL || mapping->version == MAPPING_NEWEST;
+	*name = *no_name ? (Datum) 0 : CStringGetTextDatum(mapping->name);
+	*version = *no_version ? (Datum) 0 : Int32GetDatum(mapping->version);
 }
 
 static void
 add_key(PendingRows *rows, const pg_uuid_t *message_id, const Endpoint *endpoint,
-		TimestampTz due_at, int attempts, PendingReason reason)
+		const MappingReference *mapping, TimestampTz due_at, int attempts,
+		PendingReason reason)
 {
 	int			i = rows->count++;
 
@@ -140,14 +163,16 @@ add_key(PendingRows *rows, const pg_uuid_t *message_id, const Endpoint *endpoint
 	rows->due_at[i] = TimestampTzGetDatum(due_at);
 	rows->attempts[i] = Int32GetDatum(attempts);
 	rows->reason[i] = CStringGetTextDatum(reason_names[reason]);
+	mapping_columns(mapping, &rows->mapping[i], &rows->no_mapping[i],
+					&rows->mapping_version[i], &rows->no_mapping_version[i]);
 }
 
 static void
 add_row(PendingRows *rows, const Delivery *delivery, TimestampTz due_at,
 		int attempts, PendingReason reason)
 {
-	add_key(rows, &delivery->message->id, delivery->endpoint, due_at, attempts,
-			reason);
+	add_key(rows, &delivery->message->id, delivery->endpoint, delivery->mapping,
+			due_at, attempts, reason);
 }
 
 static Datum
@@ -158,10 +183,20 @@ array_of(Datum *elements, int count, Oid type, int length, bool by_value,
 										   by_value, align));
 }
 
+static Datum
+array_with_nulls(Datum *elements, bool *nulls, int count, Oid type, int length,
+				 bool by_value)
+{
+	int			one = 1;
+
+	return PointerGetDatum(construct_md_array(elements, nulls, 1, &count, &one, type,
+											  length, by_value, TYPALIGN_INT));
+}
+
 static void
 run_on_rows(SqlStatement *statement, const PendingRows *rows)
 {
-	Datum		values[5];
+	Datum		values[7];
 
 	if (rows->count == 0)
 		return;
@@ -172,6 +207,10 @@ run_on_rows(SqlStatement *statement, const PendingRows *rows)
 		values[2] = array_of(rows->due_at, rows->count, TIMESTAMPTZOID, 8, true, TYPALIGN_DOUBLE);
 		values[3] = array_of(rows->attempts, rows->count, INT4OID, 4, true, TYPALIGN_INT);
 		values[4] = array_of(rows->reason, rows->count, TEXTOID, -1, false, TYPALIGN_INT);
+		values[5] = array_with_nulls(rows->mapping, rows->no_mapping, rows->count,
+									 TEXTOID, -1, false);
+		values[6] = array_with_nulls(rows->mapping_version, rows->no_mapping_version,
+									 rows->count, INT4OID, 4, true);
 	}
 	postrider_sql_run(statement, values, NULL, 0);
 }
@@ -212,9 +251,11 @@ static void
 bury(const Delivery *delivery)
 {
 	const AttemptResult *result = &delivery->result;
-	Datum		values[7];
-	char		nulls[] = "       ";
+	Datum		values[9];
+	char		nulls[] = "         ";
 	bool		isnull;
+	bool		no_mapping;
+	bool		no_version;
 
 	values[0] = UUIDPGetDatum(&delivery->message->id);
 	values[1] = Int32GetDatum(delivery->endpoint->id);
@@ -230,7 +271,19 @@ bury(const Delivery *delivery)
 	values[6] = text_or_null(result->error, &isnull);
 	if (isnull)
 		nulls[6] = 'n';
+	mapping_columns(delivery->mapping, &values[7], &no_mapping, &values[8], &no_version);
+	if (no_mapping)
+		nulls[7] = 'n';
+	if (no_version)
+		nulls[8] = 'n';
 	postrider_sql_run(&write_dead_letter, values, nulls, 0);
+}
+
+static void
+note_due(Endpoint *endpoint, TimestampTz due_at, SettleTotals *totals)
+{
+	endpoint->pending_due_at = Min(endpoint->pending_due_at, due_at);
+	totals->next_due = Min(totals->next_due, due_at);
 }
 
 static void
@@ -246,7 +299,7 @@ settle_attempt(const Delivery *delivery, PendingRows *finished,
 			break;
 		case OUTCOME_RETRY:
 			totals->retried++;
-			totals->next_due = Min(totals->next_due, result->retry_at);
+			note_due(delivery->endpoint, result->retry_at, totals);
 			add_row(waiting, delivery, result->retry_at, delivery->attempts + 1,
 					PENDING_RETRY);
 			return;
@@ -309,7 +362,7 @@ postrider_settle_write(dlist_head *deliveries, SettleTotals *totals)
 			release_if_enabled(delivery);
 			add_row(&waiting, delivery, delivery->park_until,
 					delivery->attempts, delivery->park_reason);
-			totals->next_due = Min(totals->next_due, delivery->park_until);
+			note_due(delivery->endpoint, delivery->park_until, totals);
 			continue;
 		}
 		if (target == NULL)
@@ -340,7 +393,7 @@ postrider_settle_done(dlist_head *deliveries)
 
 void
 postrider_settle_overflow(const Endpoint *endpoint, const pg_uuid_t *message_ids,
-						  int count)
+						  MappingReference *const *mappings, int count)
 {
 	PendingRows waiting;
 	PendingReason reason = endpoint->enabled ? PENDING_OVERFLOW : PENDING_HELD;
@@ -348,7 +401,7 @@ postrider_settle_overflow(const Endpoint *endpoint, const pg_uuid_t *message_ids
 
 	init_rows(&waiting, count);
 	for (int i = 0; i < count; i++)
-		add_key(&waiting, &message_ids[i], endpoint, due_at, 0, reason);
+		add_key(&waiting, &message_ids[i], endpoint, mappings[i], due_at, 0, reason);
 	run_on_rows(&write_pending, &waiting);
 }
 

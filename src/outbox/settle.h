@@ -35,7 +35,8 @@ extern void postrider_settle_done(dlist_head *deliveries);
  * held ones if the endpoint is disabled.
  */
 extern void postrider_settle_overflow(const Endpoint *endpoint,
-									  const pg_uuid_t *message_ids, int count);
+									  const pg_uuid_t *message_ids,
+									  MappingReference *const *mappings, int count);
 
 /*
  * Writes a pending row, as a lease, for deliveries that came from the log

@@ -19,6 +19,7 @@
 #include "outbox/intake.h"
 #include "outbox/pending.h"
 #include "outbox/progress.h"
+#include "outbox/reader.h"
 #include "outbox/suspect.h"
 #include "utils/timestamp.h"
 #include "worker/careful.h"
@@ -29,6 +30,9 @@
 #define BUSY_MS				5
 #define SKIPPED_MS			20
 
+/* Due deliveries are gathered for so long, unless there are many. */
+#define PENDING_GAP_MS		5
+
 /* An endpoint is given due deliveries when it has room for so many. */
 #define PENDING_MIN_ROOM	64
 #define PENDING_MAX_ROOM	256
@@ -37,7 +41,10 @@
 #define DEFERRED_ENDPOINTS	4
 
 static dlist_head inbox = DLIST_STATIC_INIT(inbox);
+
+/* When something in pending may be due, and when to look at the earliest. */
 static TimestampTz pending_due_at = DT_NOBEGIN;
+static TimestampTz pending_not_before = DT_NOBEGIN;
 
 /* There is room for what is deferred, or something to spill. */
 static bool deferred_wanted = false;
@@ -73,7 +80,7 @@ defer(Delivery *delivery)
 {
 	if (postrider_careful() ||
 		!postrider_deferred_add(delivery->endpoint, &delivery->message->id,
-								delivery->chunk))
+								delivery->mapping, delivery->chunk))
 		return false;
 	dlist_delete(&delivery->node);
 	postrider_delivery_free(delivery);
@@ -124,14 +131,14 @@ room_for_deferred(const Endpoint *endpoint)
 }
 
 static bool
-is_to_be_spilled(const Endpoint *endpoint, TimestampTz now)
+is_to_be_spilled(Endpoint *endpoint, TimestampTz now)
 {
 	Lane	   *lane = endpoint->lane;
 
 	if (!endpoint->enabled || endpoint->deleted)
 		return false;
 	if (postrider_deferred_is_hopeless(endpoint, now))
-		lane->overflowing = true;
+		endpoint->overflowing = true;
 	return postrider_lane_offer(lane, now) == LANE_OVERFLOWS;
 }
 
@@ -149,10 +156,16 @@ load_deferred(Endpoint *endpoint, TimestampTz now)
 		postrider_engine_endpoint_changed(endpoint);
 }
 
-/* Endpoints for whose deferred deliveries something is to be done, in turn. */
+/*
+ * Endpoints for whose deferred deliveries something is to be done, in turn.
+ * What is to be spilled can wait until a window has been read, behind which
+ * all endpoints wait.
+ */
 static int
 find_served(Endpoint **endpoints, TimestampTz now)
 {
+	bool		may_spill = !postrider_reader_in_window() ||
+		postrider_deferred_total() > DEFERRED_MAX / 2;
 	dlist_iter	iter;
 	int			count = 0;
 
@@ -162,7 +175,7 @@ find_served(Endpoint **endpoints, TimestampTz now)
 
 		if (count == DEFERRED_ENDPOINTS)
 			break;
-		if (is_to_be_spilled(endpoint, now) || room_for_deferred(endpoint) > 0)
+		if (is_to_be_spilled(endpoint, now) ? may_spill : room_for_deferred(endpoint) > 0)
 			endpoints[count++] = endpoint;
 	}
 	return count;
@@ -187,78 +200,100 @@ postrider_feed_load_deferred(TimestampTz now)
 		}
 		postrider_deferred_spill(endpoints[i]);
 		deferred_wanted = true;
+		endpoints[i]->pending_due_at = Min(endpoints[i]->pending_due_at, now);
 		pending_due_at = Min(pending_due_at, now);
 	}
 	postrider_step_commit();
 }
 
 /*
- * Endpoints that can take due deliveries; *skipped if some cannot now.  If
- * "only" is not 0, just this one, and one delivery.
+ * Endpoints for which something may be due and that can take it; *others is
+ * when to look for the rest.  If "only" is not 0, just this one, and one
+ * delivery.
  */
 static int
-find_room(PendingRoom **rooms, int32 only, bool *skipped)
+find_room(PendingRoom **rooms, int32 only, TimestampTz now, TimestampTz *others)
 {
+	TimestampTz soon = TimestampTzPlusMilliseconds(now, SKIPPED_MS);
 	Endpoint  **endpoints;
 	int			count = postrider_config_endpoints(&endpoints);
 	int			found = 0;
 
 	*rooms = palloc(sizeof(PendingRoom) * (count + 1));
-	*skipped = false;
+	*others = DT_NOEND;
 	for (int i = 0; i < count; i++)
 	{
+		Endpoint   *endpoint = endpoints[i];
+		Lane	   *lane = endpoint->lane;
 		int			room;
 
-		if (!endpoints[i]->enabled || endpoints[i]->deleted ||
-			(only != 0 && only != endpoints[i]->id))
+		if (!endpoint->enabled || endpoint->deleted)
 			continue;
-		room = postrider_lane_room(endpoints[i]->lane);
-		if (room < PENDING_MIN_ROOM && endpoints[i]->lane->queued > 0)
+		if (only != 0 ? only != endpoint->id : endpoint->pending_due_at > now)
 		{
-			*skipped = true;
+			*others = Min(*others, Max(endpoint->pending_due_at, soon));
 			continue;
 		}
-		(*rooms)[found].endpoint = endpoints[i];
+		room = postrider_lane_room(lane);
+		if (room < PENDING_MIN_ROOM && lane->queued > 0)
+		{
+			*others = Min(*others, soon);
+			continue;
+		}
+		(*rooms)[found].endpoint = endpoint;
 		(*rooms)[found++].room = only != 0 ? 1 : Min(room, PENDING_MAX_ROOM);
 	}
 	return found;
+}
+
+/*
+ * Notes when an endpoint's next delivery is due, and returns when to look.  What
+ * is due and was not loaded although there was room is locked by somebody; and
+ * a lane that overflows must learn when nothing is left for it.
+ */
+static TimestampTz
+note_loaded(const PendingRoom *room, TimestampTz now)
+{
+	Endpoint   *endpoint = room->endpoint;
+	Lane	   *lane = endpoint->lane;
+	TimestampTz soon = TimestampTzPlusMilliseconds(now, SKIPPED_MS);
+
+	endpoint->pending_due_at = room->next_due;
+	if (room->loaded == room->room)
+		return DT_NOBEGIN;
+	if (endpoint->overflowing)
+	{
+		if (endpoint->deferred.count == 0 && lane->blocked_until <= now)
+			endpoint->overflowing = false;
+		else
+			endpoint->pending_due_at = Min(room->next_due,
+										   Max(lane->blocked_until, soon));
+	}
+	return endpoint->pending_due_at > now ? endpoint->pending_due_at : soon;
 }
 
 void
 postrider_feed_load_pending(TimestampTz now)
 {
 	PendingRoom *rooms;
-	bool		skipped;
-	bool		more = false;
 	int			count;
-	TimestampTz next_due = DT_NOEND;
 	pg_uuid_t	next;
 	int32		only = 0;
 
-	if (pending_due_at > now)
+	if (Max(pending_due_at, pending_not_before) > now)
 		return;
 	postrider_step_begin("reading pending deliveries");
 	if (postrider_careful() && postrider_suspect_next_pending(&next, &only))
 		postrider_careful_mark(&next);
-	count = find_room(&rooms, only, &skipped);
+	count = find_room(&rooms, only, now, &pending_due_at);
 	if (count > 0)
-		next_due = postrider_pending_load(rooms, count, &inbox);
+		postrider_pending_load(rooms, count, &inbox);
 	for (int i = 0; i < count; i++)
-	{
-		Endpoint   *endpoint = rooms[i].endpoint;
-
-		if (rooms[i].loaded == rooms[i].room)
-			more = true;
-		else if (endpoint->lane->overflowing && endpoint->deferred.count == 0 &&
-				 endpoint->lane->blocked_until <= now)
-			endpoint->lane->overflowing = false;
-	}
+		pending_due_at = Min(pending_due_at, note_loaded(&rooms[i], now));
 	postrider_step_commit();
 
-	pending_due_at = more ? DT_NOBEGIN : next_due;
-	if (skipped)
-		pending_due_at = Min(pending_due_at,
-							 TimestampTzPlusMilliseconds(now, SKIPPED_MS));
+	pending_not_before = pending_due_at == DT_NOBEGIN ? DT_NOBEGIN :
+		TimestampTzPlusMilliseconds(now, PENDING_GAP_MS);
 }
 
 void
@@ -267,10 +302,22 @@ postrider_feed_pending_due(TimestampTz at)
 	pending_due_at = Min(pending_due_at, at);
 }
 
+void
+postrider_feed_look_at_pending(void)
+{
+	Endpoint  **endpoints;
+	int			count = postrider_config_endpoints(&endpoints);
+
+	for (int i = 0; i < count; i++)
+		endpoints[i]->pending_due_at = DT_NOBEGIN;
+	pfree(endpoints);
+	pending_due_at = pending_not_before = DT_NOBEGIN;
+}
+
 TimestampTz
 postrider_feed_deadline(TimestampTz now)
 {
-	TimestampTz deadline = pending_due_at;
+	TimestampTz deadline = Max(pending_due_at, pending_not_before);
 
 	if (deferred_wanted)
 		return now;

@@ -29,8 +29,11 @@ extern void postrider_feed_load_deferred(TimestampTz now);
 /* Loads what is due from the table pending, if it is time. */
 extern void postrider_feed_load_pending(TimestampTz now);
 
-/* Something in pending is, or may be, due at that time (DT_NOBEGIN: now). */
+/* Something in pending is due at that time; its endpoint knows. */
 extern void postrider_feed_pending_due(TimestampTz at);
+
+/* Somebody else has changed pending: anything may be due. */
+extern void postrider_feed_look_at_pending(void);
 
 /* When this wants to be called again; DT_NOEND if there is nothing. */
 extern TimestampTz postrider_feed_deadline(TimestampTz now);

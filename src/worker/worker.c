@@ -126,11 +126,11 @@ refresh_config(void)
 
 	if (generation == config_loaded && !changing)
 		return;
-	postrider_config_load(endpoint_changed);
+	if (postrider_config_load(endpoint_changed))
+		postrider_pending_cancel_orphans();
 	postrider_pending_release();
-	postrider_pending_cancel_orphans();
 	config_loaded = changing ? 0 : generation;
-	postrider_feed_pending_due(DT_NOBEGIN);
+	postrider_feed_look_at_pending();
 }
 
 static void
@@ -325,7 +325,7 @@ clock_was_set(int64 microseconds)
 	postrider_step_begin("following the clock");
 	postrider_pending_shift(microseconds);
 	postrider_step_commit();
-	postrider_feed_pending_due(DT_NOBEGIN);
+	postrider_feed_look_at_pending();
 	ereport(LOG,
 			(errmsg("%s: the clock was set by %.1f s; retries keep their distance from now",
 					MyBgworkerEntry->bgw_name, microseconds / 1000000.0)));
@@ -390,7 +390,7 @@ work(void)
 	if (pg_atomic_read_u64(&postrider_shared()->pending_generation) != pending_seen)
 	{
 		pending_seen = pg_atomic_read_u64(&postrider_shared()->pending_generation);
-		postrider_feed_pending_due(DT_NOBEGIN);
+		postrider_feed_look_at_pending();
 	}
 	if (dlist_is_empty(postrider_feed_inbox()) && !postrider_careful_marked())
 		postrider_feed_load_pending(now);

@@ -19,6 +19,8 @@ $node->safe_psql('postgres', "insert into postrider.endpoint (name, url, signing
 	select postrider.emit('t.later', '1', deliver_at => now() + interval '1 hour')");
 ok($receiver->wait_for_count(1), 'sent before the dump');
 
+$node->safe_psql('postgres', q{insert into postrider.mapping (name, version, definition) values
+	('m', 3, '{"fields": [{"to": "a", "from": "$.a"}]}'), ('m', null, '{"fields": [{"to": "b", "from": "$.a"}]}')});
 $node->safe_psql('postgres', q{insert into postrider.topic (name, schema) values ('z.base', '{"$id": "urn:base", "type": "integer"}');
 	insert into postrider.topic (name, description, schema, compatibility) values ('a.uses', 'refers to a later row', '{"$ref": "urn:base"}', 'backward');
 	update postrider.topic set schema = '{"$id": "urn:base", "type": "number"}' where name = 'z.base';
@@ -33,6 +35,8 @@ $node->safe_psql('postgres', 'create database restored');
 $node->command_ok([ 'psql', '-X', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $node->connstr('restored') ], 'restore');
 is($node->safe_psql('restored', "select e.name, e.url, e.signing_secret, s.topic from postrider.endpoint e join postrider.subscription s on s.endpoint = e.name"),
 	"a|$url|s|t.*", 'the configuration is there');
+is($node->safe_psql('restored', q{select version, postrider.map('{"a": 1}', 'm', version) from postrider.mapping order by version}),
+	qq{3|{"a": 1}\n4|{"b": 1}}, 'mappings and their versions are there');
 is($node->safe_psql('restored', $topics), $node->safe_psql('postgres', $topics), 'topics are there, with schemas and the number of the version');
 is($node->safe_psql('restored', $versions), $node->safe_psql('postgres', $versions), 'earlier versions are there, once');
 is($node->safe_psql('restored', 'select count(*) from postrider.message'), 0, 'messages are not');

@@ -50,6 +50,11 @@ sub measure_idle
 	my ($server) = @_;
 	$server->sql('alter system set autovacuum = off');
 	$server->sql('select pg_reload_conf()');
+	Bench::wait_until('autovacuum has ended', 300,
+		sub { $server->sql("select count(*) from pg_stat_activity where backend_type = 'autovacuum worker'") == 0 });
+
+	# Half a minute after its start a worker notes that all went well, once.
+	Bench::wait_until('the start is forgotten', 60, sub { $server->sql('select sum(starts) from postrider.dispatch_cursor') == 0 });
 	my $pid = $server->worker_pid;
 	$server->disconnect;		# it reports what it did only when it ends
 	my $cpu_us = $server->worker_cpu_us($pid);

@@ -10,6 +10,11 @@ use Time::HiRes qw(sleep time);
 
 my $bindir = $ENV{FAULTS_BINDIR};
 
+# How long a server may take to end, and its processes after it, in seconds:
+# far more than they need, for a machine that is busy with other things.
+my $stop_patience = 120;
+my $gone_patience = 60;
+
 # A name, and: conf (text), initdb (more arguments), env, backup_of (a server of
 # which this one is a base backup, set up to be its standby)
 sub new
@@ -25,6 +30,8 @@ sub new
 		'-U', 'postgres', '-R', '-c', 'fast') if $origin;
 	$self->append(<<CONF . ($options{conf} // ''));
 shared_preload_libraries = 'postrider'
+# What a killed process wrote is with the kernel: only a loss of power needs fsync.
+fsync = off
 postrider.allowed_networks = '127.0.0.0/8'
 listen_addresses = ''
 unix_socket_directories = '$dir'
@@ -123,11 +130,12 @@ sub wait_gone
 		Faults::wait_until {
 			waitpid $_, WNOHANG for @pids;
 			!kill 0, @pids
-		} 'all are gone', 15;
+		} 'all are gone', $gone_patience;
 	};
 	return if $gone;
 	my @left = grep { kill 0, $_ } @pids;
 	fail("$what: " . join(', ', map { describe($_) } @left) . ' stayed');
+	$self->show_log;
 	kill 'KILL', @left;
 	Faults::wait_until { waitpid $_, WNOHANG for @left; !kill 0, @left } 'the rest is dead';
 }
@@ -140,6 +148,13 @@ sub describe
 	return "$pid (" . $line =~ s/\0.*//sr . ')';
 }
 
+# The end of the log, for a failure that will not come again.
+sub show_log
+{
+	my ($self) = @_;
+	diag("the end of $self->{log}:\n" . `tail -n 40 '$self->{log}'`);
+}
+
 # fast (INT), immediate (QUIT) or kill (KILL: the children are left to notice)
 my %signals = (fast => 'INT', immediate => 'QUIT', kill => 'KILL');
 
@@ -149,8 +164,14 @@ sub stop
 	my $pid = $self->{pid} or return;
 	my @children = $self->children;
 	kill $signals{$mode}, $pid;
-	eval { Faults::wait_until { waitpid($pid, WNOHANG) == $pid } 'the postmaster ends', 30 }
-	  or do { fail("$mode stop: the postmaster stayed"); kill 'KILL', $pid; waitpid $pid, 0 };
+	eval { Faults::wait_until { waitpid($pid, WNOHANG) == $pid } 'the postmaster ends', $stop_patience }
+	  or do
+	{
+		fail("$mode stop: the postmaster stayed, with " . join(', ', map { describe($_) } $self->children));
+		$self->show_log;
+		kill 'KILL', $pid;
+		waitpid $pid, 0;
+	};
 	delete $self->{pid};
 	$self->wait_gone("$mode stop", @children);
 }
