@@ -309,15 +309,19 @@ static bool
 apply_average(const Conversion *conversion, JsonbValue *value, char **problem)
 {
 	Elements	elements;
+	Datum		mean;
 
 	if (!read_numbers(value, &elements, problem))
 		return false;
-	value->type = elements.count == 0 ? jbvNull : jbvNumeric;
-	if (elements.count > 0)
-		value->val.numeric =
-			DatumGetNumeric(DirectFunctionCall2(numeric_div,
-												NumericGetDatum(add_up(&elements)),
-												NumericGetDatum(int64_to_numeric(elements.count))));
+	if (elements.count == 0)
+	{
+		value->type = jbvNull;
+		return true;
+	}
+	mean = DirectFunctionCall2(numeric_div, NumericGetDatum(add_up(&elements)),
+							   NumericGetDatum(int64_to_numeric(elements.count)));
+	value->type = jbvNumeric;
+	value->val.numeric = DatumGetNumeric(DirectFunctionCall1(numeric_trim_scale, mean));
 	return true;
 }
 

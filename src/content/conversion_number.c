@@ -449,12 +449,15 @@ compile_divide(Conversion *conversion, char **problem)
 	return true;
 }
 
+/* A quotient has sixteen digits or more; zeros at the end tell nothing. */
 static bool
 apply_divide(const Conversion *conversion, JsonbValue *value, char **problem)
 {
-	set_number(value, DatumGetNumeric(DirectFunctionCall2(numeric_div,
-														  NumericGetDatum(value->val.numeric),
-														  NumericGetDatum(conversion->arguments[0].value.val.numeric))));
+	Datum		quotient = DirectFunctionCall2(numeric_div,
+											   NumericGetDatum(value->val.numeric),
+											   NumericGetDatum(conversion->arguments[0].value.val.numeric));
+
+	set_number(value, DatumGetNumeric(DirectFunctionCall1(numeric_trim_scale, quotient)));
 	return true;
 }
 

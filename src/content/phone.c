@@ -242,21 +242,50 @@ from_international(const char *digits, char **reason)
 	return NULL;
 }
 
+/*
+ * What stands after a prefix to dial abroad: one of the country's or 00, which
+ * ITU-T recommends and people write everywhere.  Where two of them lead to
+ * different numbers, as 001 and 00 may, none is taken: *clear is false.
+ */
+static char *
+after_international_prefix(const PhoneCountry *country, const char *digits,
+						   bool *clear)
+{
+	const char *prefixes = country->international;
+	const char *rest;
+	char	   *ignored;
+	char	   *result = NULL;
+
+	*clear = true;
+	if (strncmp(digits, "00", 2) == 0)
+		result = from_international(digits + 2, &ignored);
+	while ((rest = after_prefix(digits, &prefixes)) != NULL)
+	{
+		char	   *other = from_international(rest, &ignored);
+
+		if (result != NULL && other != NULL && strcmp(result, other) != 0)
+			*clear = false;
+		if (other != NULL)
+			result = other;
+	}
+	return result;
+}
+
 /* Digits as they are dialled or written within a country. */
 static char *
 from_country(const PhoneCountry *country, const char *digits, char **reason)
 {
-	const char *prefixes = country->international;
 	const char *rest;
-	char	   *result;
-	char	   *ignored;
+	bool		clear;
+	char	   *result = after_international_prefix(country, digits, &clear);
 
-	while ((rest = after_prefix(digits, &prefixes)) != NULL)
+	if (!clear)
 	{
-		result = from_international(rest, &ignored);
-		if (result != NULL)
-			return result;
+		(void) postrider_refuse(reason, "it can be read in two ways; write it with \"+\"");
+		return NULL;
 	}
+	if (result != NULL)
+		return result;
 	rest = national_part(country, digits);
 	if (rest != NULL)
 		return psprintf("+%s%s", country->code, rest);
