@@ -38,6 +38,22 @@ grant execute on function
 	postrider.matches(text, text)
 to postrider_writer, postrider_reader, postrider_admin;
 
+-- Pure functions, useful on their own.
+grant execute on function
+	postrider.is_email(text),
+	postrider.is_url(text),
+	postrider.is_uuid(text),
+	postrider.is_phone(text, text),
+	postrider.normalize_email(text),
+	postrider.normalize_phone(text, text),
+	postrider.convert_date(text, text, text, text),
+	postrider.hash_identifier(text),
+	postrider.convert(jsonb, jsonb),
+	postrider.check_value(jsonb, jsonb),
+	postrider.conversions(),
+	postrider.checks()
+to postrider_writer, postrider_reader, postrider_admin;
+
 -- These compute, and read nothing but mappings and the columns of a relation.
 grant execute on function
 	postrider.map(jsonb, jsonb),

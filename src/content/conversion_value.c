@@ -255,9 +255,8 @@ postrider_value_to_number(JsonbValue *value, char **problem)
 bool
 postrider_value_is_array(const JsonbValue *value)
 {
-	return value->type == jbvArray ||
-		(value->type == jbvBinary &&
-		 JsonContainerIsArray(value->val.binary.data));
+	return value->type == jbvBinary &&
+		JsonContainerIsArray(value->val.binary.data);
 }
 
 JsonbValue

@@ -102,7 +102,7 @@ from_moment(int64 moment, const DateZone *zone, DateFields *fields,
 			const char **zone_name)
 {
 	int64		offset = zone->offset;
-	int64		days;
+	int64		whole_days;
 	int64		rest;
 	int64		seconds = moment / USECS_PER_SEC - (moment % USECS_PER_SEC < 0);
 
@@ -119,9 +119,9 @@ from_moment(int64 moment, const DateZone *zone, DateFields *fields,
 	}
 	fields->microsecond = moment - seconds * USECS_PER_SEC;
 	seconds += offset;
-	days = seconds / SECS_PER_DAY - (seconds % SECS_PER_DAY < 0);
-	rest = seconds - days * SECS_PER_DAY;
-	j2date(days + UNIX_EPOCH_JDATE, &fields->year, &fields->month, &fields->day);
+	whole_days = seconds / SECS_PER_DAY - (seconds % SECS_PER_DAY < 0);
+	rest = seconds - whole_days * SECS_PER_DAY;
+	j2date(whole_days + UNIX_EPOCH_JDATE, &fields->year, &fields->month, &fields->day);
 	fields->hour = rest / 3600;
 	fields->minute = rest / 60 % 60;
 	fields->second = rest % 60;

@@ -54,7 +54,8 @@ static SqlStatement save_cursor = {
 	" window_snapshot = excluded.window_snapshot,"
 	" window_floor_xid = excluded.window_floor_xid,"
 	" window_floor_id = excluded.window_floor_id,"
-	" position = excluded.position, updated_at = excluded.updated_at",
+	" position = excluded.position, updated_at = excluded.updated_at"
+	" returning pg_relation_size('postrider.dispatch_cursor')",
 	.argument_count = 10,
 	.argument_types = {INT4OID, OIDOID, TEXTOID, INT8OID, UUIDOID, TEXTOID,
 	INT8OID, UUIDOID, UUIDOID, INT4OID}
@@ -204,7 +205,7 @@ postrider_progress_advance(void)
 	return unsaved;
 }
 
-void
+int
 postrider_progress_save(void)
 {
 	Datum		values[10];
@@ -226,6 +227,7 @@ postrider_progress_save(void)
 		memset(nulls + 5, 'n', 4);
 	values[9] = Int32GetDatum(postrider_shard_count());
 	postrider_sql_run(&save_cursor, values, nulls, 0);
+	return (int) (postrider_sql_int64(0, 0) / BLCKSZ);
 }
 
 void

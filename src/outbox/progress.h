@@ -69,8 +69,11 @@ extern void postrider_progress_settled(ReadChunk *chunk);
 /* Moves the cursor over finished chunks; true if the row should be written. */
 extern bool postrider_progress_advance(void);
 
-/* Writes the row; call within a transaction of the worker. */
-extern void postrider_progress_save(void);
+/*
+ * Writes the row; call within a transaction of the worker.  Returns the size of
+ * the table in pages.
+ */
+extern int	postrider_progress_save(void);
 
 /* The row that was written is committed. */
 extern void postrider_progress_saved(void);

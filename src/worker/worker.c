@@ -70,6 +70,9 @@
 #define CHECKPOINT_MS		1000
 #define LEASE_AGE_MS		3000
 
+/* The cursor is written every CHECKPOINT_MS << (0 to this), see write_cursor(). */
+#define MAX_CURSOR_SHIFT	6
+
 /* When the shards change, requests in flight have so long to end. */
 #define HANDOVER_MS			5000
 
@@ -96,6 +99,7 @@ static uint64 config_loaded = 0;
 static uint64 pending_seen = 0;
 static TimestampTz oldest_finished_at = 0;
 static TimestampTz checkpoint_at = 0;
+static TimestampTz cursor_at = 0;
 static TimestampTz maintenance_at = DT_NOBEGIN;
 static TimestampTz look_at = 0;
 
@@ -228,9 +232,28 @@ settle(void)
 	pg_atomic_fetch_add_u64(&counters->dead, totals.dead);
 }
 
+/*
+ * Writes the cursor.  Each write leaves an old version of its row.  They are
+ * pruned as long as nobody has an old snapshot; while somebody does, they
+ * stay, and so the larger the table has grown, the more rarely we write.  What is
+ * settled is on record in any case; the cursor only says where to begin to look.
+ */
+static void
+write_cursor(TimestampTz now)
+{
+	int			pages;
+
+	postrider_step_begin("writing the cursor");
+	pages = postrider_progress_save();
+	postrider_step_commit();
+	postrider_progress_saved();
+	cursor_at = TimestampTzPlusMilliseconds(now, CHECKPOINT_MS <<
+											Min(Max(pages - 1, 0), MAX_CURSOR_SHIFT));
+}
+
 /* Writes leases for what takes long, and the cursor. */
 static void
-checkpoint(TimestampTz now)
+checkpoint(TimestampTz now, bool last)
 {
 	TimestampTz before = TimestampTzPlusMilliseconds(now, -LEASE_AGE_MS);
 	bool		leases = !dlist_is_empty(postrider_deliveries());
@@ -244,13 +267,8 @@ checkpoint(TimestampTz now)
 		if (leases)
 			postrider_lease_done(before);
 	}
-	if (postrider_progress_advance())
-	{
-		postrider_step_begin("writing the cursor");
-		postrider_progress_save();
-		postrider_step_commit();
-		postrider_progress_saved();
-	}
+	if (postrider_progress_advance() && (cursor_at <= now || last))
+		write_cursor(now);
 	forget_deleted_endpoints();
 	pgstat_report_stat(true);
 }
@@ -313,6 +331,7 @@ clock_was_set(int64 microseconds)
 
 	shift(&oldest_finished_at, microseconds);
 	shift(&checkpoint_at, microseconds);
+	shift(&cursor_at, microseconds);
 	shift(&maintenance_at, microseconds);
 	shift(&look_at, microseconds);
 	postrider_careful_shift(microseconds);
@@ -406,7 +425,7 @@ work(void)
 	postrider_careful_acquit(now);
 	postrider_careful_forget_if_well(now);
 	if (checkpoint_at <= now)
-		checkpoint(now);
+		checkpoint(now, false);
 	if (maintenance_at <= now && postrider_shard_number() == 0)
 		maintain(now);
 	if (look_at <= now)
@@ -501,7 +520,7 @@ finish_up(void)
 {
 	if (postrider_engine_finished_count() > 0)
 		settle();
-	checkpoint(GetCurrentTimestamp());
+	checkpoint(GetCurrentTimestamp(), true);
 	postrider_careful_forget();
 }
 

@@ -44,9 +44,17 @@ sub fill_and_free
 	{
 		sleep Faults::between(0.5, 1.5);
 		$flow->fault($kind, sub {
-			# Again and again, because the server gives space back.
+			# Again and again, because the server gives space back; and until it has
+			# wanted some.
+			my $full = 'No space left on device';
+			my $before = $server->log_like($full);
 			my $end = time + Faults::between(3, 6);
-			while (time < $end) { fill($disk); sleep 0.1; }
+			my $limit = time + 60;
+			while (time < $end || (time < $limit && $server->log_like($full) == $before))
+			{
+				fill($disk);
+				sleep 0.1;
+			}
 			free($disk, $server);
 		}, flow => 1);
 	}
