@@ -37,7 +37,7 @@ all: check-version
 
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: check-version bench test-faults demo demo-stop test build-and-install
+.PHONY: check-version bench fuzz test-faults demo demo-stop test build-and-install
 
 build-and-install:
 	$(MAKE) -s all
@@ -55,6 +55,13 @@ test-faults:
 	test/setup/install-packages test
 	$(MAKE) -s build-and-install
 	test/faults/run
+
+# Random input for all that compiles and evaluates, FUZZ_SECONDS=600 of it in
+# all.  SEED=n repeats a run.
+fuzz:
+	test/setup/install-packages test
+	$(MAKE) -s build-and-install
+	test/fuzz/run $(TARGETS)
 
 # Measures; never fails for being slow, and is no part of CI.
 bench:
