@@ -167,6 +167,51 @@ postrider_schema_refuse(int level, const char *what, const SchemaProblem *proble
 			 errhint("Write a schema by JSON Schema 2020-12. Other schemas are referred to as registered: by a name or an $id in postrider.schema, by the $id of a topic's schema, or as postrider:topic/NAME; nothing is fetched.")));
 }
 
+/* The schema {"$ref": NAME}. */
+static Jsonb *
+make_reference(const char *name)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue	value = {.type = jbvString};
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	value.val.string.val = "$ref";
+	value.val.string.len = strlen("$ref");
+	pushJsonbValue(&state, WJB_KEY, &value);
+	value.val.string.val = unconstify(char *, name);
+	value.val.string.len = strlen(name);
+	pushJsonbValue(&state, WJB_VALUE, &value);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+/*
+ * Compiles the schema of a row to see whether it can be.  By itself first, so
+ * that a problem has its place in it; if something is missing, then again as
+ * others see it, who have its name as the base of relative references.
+ */
+static void
+check_row(const char *name, Jsonb *schema)
+{
+	SchemaProblem problem;
+	SchemaProblem ignored;
+	bool		is_missing = false;
+	Schema	   *compiled = postrider_schema_compile(schema, postrider_schema_resolve,
+													&is_missing, &problem);
+
+	if (compiled == NULL && is_missing)
+		compiled = postrider_schema_compile(make_reference(name), postrider_schema_resolve,
+											NULL, &ignored);
+
+	/* What it refers to may come later when a dump is restored. */
+	if (compiled == NULL && !(is_missing && !check_function_bodies))
+		postrider_schema_refuse(ERROR,
+								psprintf("schema \"%.*s\"",
+										 pg_mbcliplen(name, strlen(name), NAME_SHOWN), name),
+								&problem);
+	if (compiled != NULL)
+		postrider_schema_free(compiled);
+}
+
 /*
  * SQL: constraint trigger postrider.check_schema()
  *
@@ -181,8 +226,6 @@ postrider_check_schema(PG_FUNCTION_ARGS)
 	HeapTuple	row;
 	char	   *name;
 	Jsonb	   *schema;
-	SchemaProblem problem;
-	bool		is_missing = false;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
 		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ||
@@ -201,18 +244,6 @@ postrider_check_schema(PG_FUNCTION_ARGS)
 	CommandCounterIncrement();
 	schema = postrider_schema_read("schema", "schema_pkey", "name", name);
 	if (schema != NULL)
-	{
-		Schema	   *compiled = postrider_schema_compile(schema, postrider_schema_resolve,
-														&is_missing, &problem);
-
-		/* What it refers to may come later when a dump is restored. */
-		if (compiled == NULL && !(is_missing && !check_function_bodies))
-			postrider_schema_refuse(ERROR,
-									psprintf("schema \"%.*s\"",
-											 pg_mbcliplen(name, strlen(name), NAME_SHOWN), name),
-									&problem);
-		if (compiled != NULL)
-			postrider_schema_free(compiled);
-	}
+		check_row(name, schema);
 	return PointerGetDatum(NULL);
 }

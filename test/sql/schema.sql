@@ -101,8 +101,10 @@ reset all;
 -- The trigger.
 insert into postrider.schema (name, schema) values ('bad', '{"properties": {"a": {"maximum": "1"}}}');
 insert into postrider.schema (name, schema) values ('lonely', '{"$ref": "https://example.com/nowhere"}');
+\set VERBOSITY terse
 insert into postrider.schema (name, schema) values ('a#b', 'true');
 insert into postrider.schema (name, schema) values ('', 'true');
+\set VERBOSITY default
 insert into postrider.schema (name, schema) values ('money', 'true');
 insert into postrider.schema (name, schema) values ('other', '{"$id": "https://example.com/money"}');
 update postrider.schema set schema = '{"type": 1}' where name = 'money';
