@@ -1,0 +1,488 @@
+/*-------------------------------------------------------------------------
+ *
+ * schema_internal.h
+ *	  What the files schema_compile*.c, schema_reference.c and
+ *	  schema_evaluate*.c share: the compiled form of a JSON Schema.
+ *
+ * A schema is compiled into a graph of nodes, one for each object that stands
+ * where a schema may stand.  A node has its keywords sorted by the type of
+ * instance that they are about, so that an evaluation only looks at those that
+ * matter.  References are pointers; only a $dynamicRef is looked up when it is
+ * evaluated, by number in a table of the resource.
+ *
+ * schema_value.c			reading jsonb in place: members, numbers, order
+ * schema_uri.c				URI references, JSON pointers
+ * schema_metaschema.c		the metaschemas, built in
+ * schema_keyword.c			the table of keywords: vocabulary, drafts, compiler
+ * schema_reference.c		documents, resources, anchors: whom a $ref means
+ * schema_compile.c			the walk, loops, the end result
+ * schema_compile_keyword.c, schema_compile_object.c	keywords one by one
+ * schema_evaluate.c		one node: types, logic, references
+ * schema_evaluate_value.c	strings, numbers, enum and const
+ * schema_evaluate_object.c, schema_evaluate_array.c	the two containers
+ * schema_message.c			locations and messages
+ *
+ * The compiled schema points into a copy of the jsonb, which it owns.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef POSTRIDER_SCHEMA_INTERNAL_H
+#define POSTRIDER_SCHEMA_INTERNAL_H
+
+#include "content/schema.h"
+#include "content/schema_format.h"
+#include "content/schema_pattern.h"
+#include "content/schema_value.h"
+#include "utils/hsearch.h"
+
+typedef struct Node Node;
+typedef struct Resource Resource;
+
+/*
+ * The compiled form
+ */
+
+typedef struct NodeList
+{
+	int			count;
+	Node	  **nodes;
+} NodeList;
+
+/* A number that instances are compared with. */
+typedef struct Bound
+{
+	Numeric		number;			/* NULL if there is none */
+	bool		is_small;		/* "small" is the same number */
+	int64		small;
+} Bound;
+
+typedef struct NumberRules
+{
+	Bound		minimum;
+	Bound		maximum;
+	Bound		exclusive_minimum;
+	Bound		exclusive_maximum;
+	Bound		multiple_of;
+} NumberRules;
+
+typedef struct StringRules
+{
+	int64		min_length;		/* characters; 0 without one */
+	int64		max_length;		/* PG_INT64_MAX without one */
+	SchemaPattern *pattern;
+	Value		pattern_source;
+	const SchemaFormat *format;
+} StringRules;
+
+typedef struct ArrayRules
+{
+	int64		min_items;
+	int64		max_items;
+	int64		min_contains;	/* 1 unless said */
+	int64		max_contains;
+	bool		unique;
+	bool		items_is_old;	/* drafts before 2020-12: see other_items */
+	bool		contains_marks; /* counts as evaluated, from 2020-12 on */
+	Node	   *contains;
+	NodeList	prefix;
+	const char *prefix_keyword; /* prefixItems, or items in older drafts */
+	Node	   *items;			/* of all after the prefix */
+	const char *items_keyword;	/* items, or additionalItems */
+	Node	   *additional;		/* older drafts: until the node is complete */
+} ArrayRules;
+
+typedef struct Property
+{
+	const char *name;
+	int			length;
+	bool		required;
+	Node	   *node;			/* NULL if it is only required */
+} Property;
+
+typedef struct PatternProperty
+{
+	SchemaPattern *pattern;
+	const char *source;
+	int			length;
+	Node	   *node;
+} PatternProperty;
+
+/* dependentRequired, dependentSchemas and the older dependencies */
+typedef struct Dependency
+{
+	const char *keyword;
+	const char *name;			/* the property whose presence matters */
+	int			length;
+	int			required_count;
+	Value	   *required;		/* names */
+	Node	   *node;			/* or NULL */
+	struct Dependency *next;
+} Dependency;
+
+typedef struct ObjectRules
+{
+	int64		min_properties;
+	int64		max_properties;
+	int			property_count;
+	Property   *properties;		/* in the order of jsonb; with all required */
+	int			named_count;	/* those that have a node */
+	int			required_count;
+	Property   *required;		/* until the node is complete */
+	int			required_room;
+	int			pattern_count;
+	PatternProperty *patterns;
+	Node	   *additional;
+	Node	   *names;
+	Dependency *dependencies;
+} ObjectRules;
+
+typedef struct Logic
+{
+	Node	   *reference;
+	const char *reference_keyword;	/* $ref, for the location */
+	Node	   *dynamic;		/* where $dynamicRef leads, unless there is an
+								 * outer one */
+	const char *dynamic_keyword;	/* $dynamicRef or $recursiveRef */
+	int			dynamic_name;	/* index into Resource.dynamic_nodes, or -1 */
+	NodeList	all_of;
+	NodeList	any_of;
+	NodeList	one_of;
+	Node	   *not;
+	Node	   *if_node;
+	Node	   *then_node;
+	Node	   *else_node;
+} Logic;
+
+typedef struct ValueRules
+{
+	bool		has_const;
+	Value		const_value;
+	bool		has_enum;
+	int			enum_count;
+	Value	   *enum_values;	/* sorted by postrider_value_compare */
+	JsonbContainer *enum_source;	/* as written, for messages */
+} ValueRules;
+
+typedef enum NodeState
+{
+	NODE_KNOWN,					/* found in a document */
+	NODE_QUEUED,				/* to be compiled */
+	NODE_COMPILED
+} NodeState;
+
+struct Node
+{
+	/* what an evaluation needs */
+	bool		is_boolean;		/* "accepts" is all there is */
+	bool		accepts;
+	bool		has_in_place;	/* logic is not NULL, or there are dependencies
+								 * with schemas */
+	uint32		types;			/* TYPE_ bits */
+	uint32		types_wanted;	/* as written, for messages */
+	Resource   *resource;
+	ValueRules *value;			/* each NULL if there is no such keyword */
+	StringRules *string;
+	NumberRules *number;
+	ArrayRules *array;
+	ObjectRules *object;
+	Logic	   *logic;
+	Node	   *unevaluated_items;
+	Node	   *unevaluated_properties;
+
+	/* where it stands, for problems; and the state of its compilation */
+	JsonbContainer *container;
+	Node	   *parent;			/* NULL at the root of a document */
+	Value		keyword;		/* in the parent */
+	Value		key;			/* below the keyword; type 0 if there is none */
+	int			index;			/* the same in an array; -1 if there is none */
+	NodeState	state;
+	char		visit;			/* of the search for loops: 0, 1 open, 2 done */
+};
+
+/* The drafts, as bits. */
+#define DRAFT_7			0x01	/* and 6 */
+#define DRAFT_2019		0x02
+#define DRAFT_2020		0x04
+
+/* The vocabularies, as bits. */
+#define VOCABULARY_CORE			0x01
+#define VOCABULARY_APPLICATOR	0x02
+#define VOCABULARY_UNEVALUATED	0x04
+#define VOCABULARY_VALIDATION	0x08
+#define VOCABULARY_META_DATA	0x10
+#define VOCABULARY_FORMAT		0x20	/* format-annotation */
+#define VOCABULARY_ASSERTION	0x40	/* format-assertion */
+#define VOCABULARY_CONTENT		0x80
+
+/* A schema with a URI of its own. */
+struct Resource
+{
+	const char *base;			/* absolute URI without fragment, if it has one */
+	Node	   *root;
+	uint32		draft;
+	uint32		vocabularies;
+	Node	  **dynamic_nodes;	/* by number of the dynamic name; may be NULL */
+	Resource   *next;			/* all of them */
+};
+
+struct Schema
+{
+	MemoryContext context;		/* everything is here */
+	MemoryContext work;			/* of an evaluation: arrays that are freed */
+	MemoryContext scratch;		/* of an evaluation: reset now and then */
+	Node	   *root;
+	int			node_count;
+	int			dynamic_count;	/* names that some $dynamicRef looks for */
+	bool		used_resolver;	/* depends on registered schemas */
+};
+
+/*
+ * Compiling
+ */
+
+/* What is known under a name: a resource by its URI, a node by its anchor. */
+typedef struct NameEntry
+{
+	Resource   *scope;			/* of an anchor; NULL for a URI */
+	const char *name;
+	Resource   *resource;		/* for a URI */
+	Node	   *node;			/* for an anchor */
+	bool		is_dynamic;
+	struct NameEntry *next;		/* with the same hash */
+} NameEntry;
+
+typedef struct Compiler
+{
+	Schema	   *schema;
+	SchemaResolver resolve;
+	void	   *resolve_arg;
+	bool		assert_format;	/* unless the metaschema says otherwise */
+	bool		failed;			/* the first problem is in *problem */
+	SchemaProblem *problem;
+	MemoryContext caller;		/* where *problem goes */
+	HTAB	   *nodes;			/* by address of the container */
+	HTAB	   *names;			/* by hash: NameEntry */
+	Resource   *resources;
+	List	   *queue;			/* nodes to be compiled */
+	List	   *dynamic_names;	/* char *; the number is the position */
+	bool		keep_all;		/* nodes that are found are queued at once */
+	Node	   *true_node;
+	Node	   *false_node;
+} Compiler;
+
+/* What a keyword holds that is a schema. */
+typedef enum KeywordHolds
+{
+	HOLDS_NOTHING,
+	HOLDS_SCHEMA,
+	HOLDS_LIST,					/* array of schemas */
+	HOLDS_MAP,					/* object of schemas */
+	HOLDS_SCHEMA_OR_LIST,		/* items before 2020-12 */
+	HOLDS_DEPENDENCIES			/* object of schemas or arrays of names */
+} KeywordHolds;
+
+typedef struct Keyword Keyword;
+typedef void (*KeywordCompile) (Compiler *compiler, Node *node,
+								const Keyword *keyword, const Value *value);
+
+struct Keyword
+{
+	const char *name;
+	uint32		drafts;
+	uint32		vocabulary;
+	KeywordHolds holds;
+	KeywordCompile compile;		/* NULL: an annotation, or done elsewhere */
+};
+
+/* schema_keyword.c */
+extern const Keyword *postrider_keyword_find(const Resource *resource,
+											 const char *name, int length);
+extern bool postrider_keyword_in_place(const char *name);
+
+/* schema_compile.c */
+extern void postrider_compile_fail(Compiler *compiler, const Node *node,
+								   const char *keyword, const Value *key,
+								   const char *format,...) pg_attribute_printf(5, 6);
+extern void postrider_compile_queue(Compiler *compiler, Node *node);
+extern Node *postrider_compile_child(Compiler *compiler, Node *node,
+									 const Keyword *keyword, const Value *key,
+									 int index, const Value *value);
+
+/* schema_reference.c */
+extern Resource *postrider_reference_load(Compiler *compiler, const char *uri,
+										  Jsonb *document, const Resource *defaults);
+extern Node *postrider_reference_scan(Compiler *compiler, JsonbContainer *container,
+									  Resource *resource, Node *parent,
+									  const Keyword *keyword, const Value *key, int index);
+extern Node *postrider_reference_find(Compiler *compiler, Node *node,
+									  const char *keyword, const Value *reference,
+									  const char **dynamic_name);
+extern Node *postrider_reference_node(Compiler *compiler, JsonbContainer *container);
+extern Node *postrider_reference_anchor(Compiler *compiler, Resource *resource,
+										const char *name, bool dynamic_only);
+extern char *postrider_reference_schema_uri(const Value *value);
+
+/* schema_metaschema.c */
+extern Jsonb *postrider_metaschema_find(const char *uri);
+extern bool postrider_metaschema_draft(const char *uri, uint32 *draft);
+extern uint32 postrider_metaschema_vocabulary(const char *uri, int length);
+
+/* schema_compile_keyword.c */
+extern void postrider_compile_type(Compiler *, Node *, const Keyword *, const Value *);
+extern void postrider_compile_enum(Compiler *, Node *, const Keyword *, const Value *);
+extern void postrider_compile_const(Compiler *, Node *, const Keyword *, const Value *);
+extern void postrider_compile_bound(Compiler *, Node *, const Keyword *, const Value *);
+extern void postrider_compile_size(Compiler *, Node *, const Keyword *, const Value *);
+extern void postrider_compile_pattern(Compiler *, Node *, const Keyword *, const Value *);
+extern void postrider_compile_format(Compiler *, Node *, const Keyword *, const Value *);
+extern void postrider_compile_unique(Compiler *, Node *, const Keyword *, const Value *);
+extern void postrider_compile_reference(Compiler *, Node *, const Keyword *, const Value *);
+extern void postrider_compile_dynamic(Compiler *, Node *, const Keyword *, const Value *);
+extern void postrider_compile_list(Compiler *, Node *, const Keyword *, const Value *);
+extern void postrider_compile_single(Compiler *, Node *, const Keyword *, const Value *);
+extern void postrider_compile_items(Compiler *, Node *, const Keyword *, const Value *);
+extern void postrider_compile_string(Compiler *, Node *, const Keyword *, const Value *);
+extern void postrider_compile_boolean(Compiler *, Node *, const Keyword *, const Value *);
+extern void postrider_compile_map(Compiler *, Node *, const Keyword *, const Value *);
+extern void postrider_compile_finish_array(Compiler *, Node *);
+
+/* schema_compile_object.c */
+extern void postrider_compile_properties(Compiler *, Node *, const Keyword *, const Value *);
+extern void postrider_compile_patterns(Compiler *, Node *, const Keyword *, const Value *);
+extern void postrider_compile_required(Compiler *, Node *, const Keyword *, const Value *);
+extern void postrider_compile_dependencies(Compiler *, Node *, const Keyword *, const Value *);
+extern void postrider_compile_object_node(Compiler *, Node *, const Keyword *, const Value *);
+extern void postrider_compile_finish_object(Compiler *, Node *);
+extern ObjectRules *postrider_compile_object_rules(Compiler *compiler, Node *node);
+extern ArrayRules *postrider_compile_array_rules(Compiler *compiler, Node *node);
+extern SchemaPattern *postrider_compile_expression(Compiler *compiler, const Node *node,
+												   const Keyword *keyword,
+												   const Value *key, const Value *source);
+
+/*
+ * Evaluating
+ */
+
+/*
+ * Which members of one object or array have been evaluated, for
+ * unevaluatedProperties and unevaluatedItems.
+ */
+typedef struct Marks
+{
+	int			count;			/* members of the instance */
+	uint64	   *words;			/* a bit for each */
+	uint64		first;			/* what "words" points to for up to 64 */
+} Marks;
+
+/* How an instance gets from a member to a member. */
+typedef enum PlaceStep
+{
+	STEP_NONE,					/* the same instance */
+	STEP_PROPERTY,
+	STEP_ITEM,
+	STEP_NAME					/* the name of a property */
+} PlaceStep;
+
+/*
+ * Where the evaluation is: a list on the stack, from the inside out.  Only
+ * filled while errors are collected.
+ */
+typedef struct Place
+{
+	const struct Place *parent; /* NULL at the root */
+	const char *keyword;
+	const char *key;			/* below the keyword, NULL without one */
+	int			key_length;
+	int			index;			/* below the keyword, -1 without one */
+	PlaceStep	step;
+	int			length;			/* of name; or the number of the item */
+	const char *name;
+} Place;
+
+/* The resources that have been entered, from the inside out. */
+typedef struct Scope
+{
+	const Resource *resource;
+	const struct Scope *outer;
+} Scope;
+
+typedef struct Evaluation
+{
+	Schema	   *schema;
+	const Scope *scope;			/* only if there are dynamic references */
+	int			in_place;		/* nodes since the last step into a member */
+	bool		collecting;		/* errors, rather than the first doubt */
+	bool		full;			/* max_errors are there */
+	int			max_errors;
+	int			error_count;
+	List	   *errors;
+	MemoryContext caller;		/* where errors go */
+} Evaluation;
+
+/*
+ * Says what is wrong, if anybody wants to know; the value is false.  The
+ * arguments are only computed if so.
+ */
+#define FAIL(e, place, keyword, ...) \
+	((e)->collecting && !(e)->full ? \
+	 postrider_evaluate_report(e, place, keyword, __VA_ARGS__) : false)
+
+/* True if there is no reason to go on after something was wrong. */
+#define STOP(e) (!(e)->collecting || (e)->full)
+
+/* schema_evaluate.c */
+extern bool postrider_evaluate(Evaluation *e, const Node *node, const Value *value,
+							   const Place *place, Marks *marks);
+extern bool postrider_evaluate_quietly(Evaluation *e, const Node *node,
+									   const Value *value, Marks *marks);
+extern void postrider_marks_init(Evaluation *e, Marks *marks, int count);
+extern void postrider_marks_free(Marks *marks);
+extern void postrider_marks_all(Marks *marks);
+
+static inline void
+marks_set(Marks *marks, int index)
+{
+	if (marks != NULL)
+		marks->words[index / 64] |= UINT64CONST(1) << (index % 64);
+}
+
+static inline bool
+marks_get(const Marks *marks, int index)
+{
+	return (marks->words[index / 64] >> (index % 64)) & 1;
+}
+
+/* schema_evaluate_value.c */
+extern bool postrider_evaluate_string(Evaluation *e, const StringRules *rules,
+									  const Value *value, const Place *place);
+extern bool postrider_evaluate_number(Evaluation *e, const NumberRules *rules,
+									  const Value *value, const Place *place);
+extern bool postrider_evaluate_value(Evaluation *e, const ValueRules *rules,
+									 const Value *value, const Place *place);
+
+/* schema_evaluate_object.c */
+extern bool postrider_evaluate_object(Evaluation *e, const Node *node,
+									  const Value *value, const Place *place,
+									  Marks *marks);
+extern bool postrider_evaluate_rest_of_object(Evaluation *e, const Node *node,
+											  const Value *value,
+											  const Place *place, Marks *marks);
+
+/* schema_evaluate_array.c */
+extern bool postrider_evaluate_array(Evaluation *e, const Node *node,
+									 const Value *value, const Place *place,
+									 Marks *marks);
+extern bool postrider_evaluate_rest_of_array(Evaluation *e, const Node *node,
+											 const Value *value,
+											 const Place *place, Marks *marks);
+
+/* schema_message.c */
+extern bool postrider_evaluate_report(Evaluation *e, const Place *place,
+									  const char *keyword, const char *format,...) pg_attribute_printf(4, 5);
+extern void postrider_evaluate_forget(Evaluation *e, int error_count);
+extern char *postrider_message_value(const Value *value);
+extern char *postrider_message_name(const char *name, int length);
+extern char *postrider_message_types(uint32 types);
+extern char *postrider_message_list(JsonbContainer *array);
+
+#endif							/* POSTRIDER_SCHEMA_INTERNAL_H */
