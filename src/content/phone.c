@@ -210,6 +210,20 @@ national_part(const PhoneCountry *country, const char *digits)
 	return NULL;
 }
 
+/* With which digit the numbers of a country begin, in words. */
+static const char *
+first_digits(const PhoneCountry *country)
+{
+	const char *first = country->first;
+	size_t		count = strlen(first);
+
+	if (count == 0)
+		return "any digit";
+	if (count > 2 && first[count - 1] - first[0] == (int) count - 1)
+		return psprintf("%c to %c", first[0], first[count - 1]);
+	return count == 1 ? first : psprintf("one of %s", first);
+}
+
 /* Digits that begin with a country code; *reason if they are no number. */
 static char *
 from_international(const char *digits, char **reason)
@@ -233,12 +247,10 @@ from_international(const char *digits, char **reason)
 		(void) postrider_refuse(reason, "no country has this code");
 	else if (country->least == country->most)
 		(void) postrider_refuse(reason, "numbers of +%s have %d digits after it, the first of them %s",
-								country->code, country->least,
-								*country->first == '\0' ? "any" : country->first);
+								country->code, country->least, first_digits(country));
 	else
 		(void) postrider_refuse(reason, "numbers of +%s have %d to %d digits after it, the first of them %s",
-								country->code, country->least, country->most,
-								*country->first == '\0' ? "any" : country->first);
+								country->code, country->least, country->most, first_digits(country));
 	return NULL;
 }
 

@@ -35,7 +35,7 @@
 #include "content/schema_value.h"
 #include "utils/hsearch.h"
 
-typedef struct Node Node;
+typedef struct SchemaNode SchemaNode;
 typedef struct Resource Resource;
 
 /*
@@ -45,7 +45,7 @@ typedef struct Resource Resource;
 typedef struct NodeList
 {
 	int			count;
-	Node	  **nodes;
+	SchemaNode	  **nodes;
 } NodeList;
 
 /* A number that instances are compared with. */
@@ -83,12 +83,12 @@ typedef struct ArrayRules
 	bool		unique;
 	bool		items_is_old;	/* drafts before 2020-12: see other_items */
 	bool		contains_marks; /* counts as evaluated, from 2020-12 on */
-	Node	   *contains;
+	SchemaNode	   *contains;
 	NodeList	prefix;
 	const char *prefix_keyword; /* prefixItems, or items in older drafts */
-	Node	   *items;			/* of all after the prefix */
+	SchemaNode	   *items;			/* of all after the prefix */
 	const char *items_keyword;	/* items, or additionalItems */
-	Node	   *additional;		/* older drafts: until the node is complete */
+	SchemaNode	   *additional;		/* older drafts: until the node is complete */
 } ArrayRules;
 
 typedef struct Property
@@ -96,7 +96,7 @@ typedef struct Property
 	const char *name;
 	int			length;
 	bool		required;
-	Node	   *node;			/* NULL if it is only required */
+	SchemaNode	   *node;			/* NULL if it is only required */
 } Property;
 
 typedef struct PatternProperty
@@ -104,7 +104,7 @@ typedef struct PatternProperty
 	SchemaPattern *pattern;
 	const char *source;
 	int			length;
-	Node	   *node;
+	SchemaNode	   *node;
 } PatternProperty;
 
 /* dependentRequired, dependentSchemas and the older dependencies */
@@ -115,7 +115,7 @@ typedef struct Dependency
 	int			length;
 	int			required_count;
 	Value	   *required;		/* names */
-	Node	   *node;			/* or NULL */
+	SchemaNode	   *node;			/* or NULL */
 	struct Dependency *next;
 } Dependency;
 
@@ -131,26 +131,26 @@ typedef struct ObjectRules
 	int			required_room;
 	int			pattern_count;
 	PatternProperty *patterns;
-	Node	   *additional;
-	Node	   *names;
+	SchemaNode	   *additional;
+	SchemaNode	   *names;
 	Dependency *dependencies;
 } ObjectRules;
 
 typedef struct Logic
 {
-	Node	   *reference;
+	SchemaNode	   *reference;
 	const char *reference_keyword;	/* $ref, for the location */
-	Node	   *dynamic;		/* where $dynamicRef leads, unless there is an
+	SchemaNode	   *dynamic;		/* where $dynamicRef leads, unless there is an
 								 * outer one */
 	const char *dynamic_keyword;	/* $dynamicRef or $recursiveRef */
 	int			dynamic_name;	/* index into Resource.dynamic_nodes, or -1 */
 	NodeList	all_of;
 	NodeList	any_of;
 	NodeList	one_of;
-	Node	   *not;
-	Node	   *if_node;
-	Node	   *then_node;
-	Node	   *else_node;
+	SchemaNode	   *not;
+	SchemaNode	   *if_node;
+	SchemaNode	   *then_node;
+	SchemaNode	   *else_node;
 } Logic;
 
 typedef struct ValueRules
@@ -170,7 +170,7 @@ typedef enum NodeState
 	NODE_COMPILED
 } NodeState;
 
-struct Node
+struct SchemaNode
 {
 	/* what an evaluation needs */
 	bool		is_boolean;		/* "accepts" is all there is */
@@ -186,12 +186,12 @@ struct Node
 	ArrayRules *array;
 	ObjectRules *object;
 	Logic	   *logic;
-	Node	   *unevaluated_items;
-	Node	   *unevaluated_properties;
+	SchemaNode	   *unevaluated_items;
+	SchemaNode	   *unevaluated_properties;
 
 	/* where it stands, for problems; and the state of its compilation */
 	JsonbContainer *container;
-	Node	   *parent;			/* NULL at the root of a document */
+	SchemaNode	   *parent;			/* NULL at the root of a document */
 	Value		keyword;		/* in the parent */
 	Value		key;			/* below the keyword; type 0 if there is none */
 	int			index;			/* the same in an array; -1 if there is none */
@@ -218,10 +218,10 @@ struct Node
 struct Resource
 {
 	const char *base;			/* absolute URI without fragment, if it has one */
-	Node	   *root;
+	SchemaNode	   *root;
 	uint32		draft;
 	uint32		vocabularies;
-	Node	  **dynamic_nodes;	/* by number of the dynamic name; may be NULL */
+	SchemaNode	  **dynamic_nodes;	/* by number of the dynamic name; may be NULL */
 	Resource   *next;			/* all of them */
 };
 
@@ -230,7 +230,7 @@ struct Schema
 	MemoryContext context;		/* everything is here */
 	MemoryContext work;			/* of an evaluation: arrays that are freed */
 	MemoryContext scratch;		/* of an evaluation: reset now and then */
-	Node	   *root;
+	SchemaNode	   *root;
 	int			node_count;
 	int			dynamic_count;	/* names that some $dynamicRef looks for */
 	bool		used_resolver;	/* depends on registered schemas */
@@ -246,12 +246,12 @@ typedef struct NameEntry
 	Resource   *scope;			/* of an anchor; NULL for a URI */
 	const char *name;
 	Resource   *resource;		/* for a URI */
-	Node	   *node;			/* for an anchor */
+	SchemaNode	   *node;			/* for an anchor */
 	bool		is_dynamic;
 	struct NameEntry *next;		/* with the same hash */
 } NameEntry;
 
-typedef struct Compiler
+typedef struct SchemaCompiler
 {
 	Schema	   *schema;
 	SchemaResolver resolve;
@@ -266,9 +266,9 @@ typedef struct Compiler
 	List	   *queue;			/* nodes to be compiled */
 	List	   *dynamic_names;	/* char *; the number is the position */
 	bool		keep_all;		/* nodes that are found are queued at once */
-	Node	   *true_node;
-	Node	   *false_node;
-} Compiler;
+	SchemaNode	   *true_node;
+	SchemaNode	   *false_node;
+} SchemaCompiler;
 
 /* What a keyword holds that is a schema. */
 typedef enum KeywordHolds
@@ -282,7 +282,7 @@ typedef enum KeywordHolds
 } KeywordHolds;
 
 typedef struct Keyword Keyword;
-typedef void (*KeywordCompile) (Compiler *compiler, Node *node,
+typedef void (*KeywordCompile) (SchemaCompiler *compiler, SchemaNode *node,
 								const Keyword *keyword, const Value *value);
 
 struct Keyword
@@ -297,28 +297,27 @@ struct Keyword
 /* schema_keyword.c */
 extern const Keyword *postrider_keyword_find(const Resource *resource,
 											 const char *name, int length);
-extern bool postrider_keyword_in_place(const char *name);
 
 /* schema_compile.c */
-extern void postrider_compile_fail(Compiler *compiler, const Node *node,
+extern void postrider_compile_fail(SchemaCompiler *compiler, const SchemaNode *node,
 								   const char *keyword, const Value *key,
 								   const char *format,...) pg_attribute_printf(5, 6);
-extern void postrider_compile_queue(Compiler *compiler, Node *node);
-extern Node *postrider_compile_child(Compiler *compiler, Node *node,
+extern void postrider_compile_queue(SchemaCompiler *compiler, SchemaNode *node);
+extern SchemaNode *postrider_compile_child(SchemaCompiler *compiler, SchemaNode *node,
 									 const Keyword *keyword, const Value *key,
 									 int index, const Value *value);
 
 /* schema_reference.c */
-extern Resource *postrider_reference_load(Compiler *compiler, const char *uri,
+extern Resource *postrider_reference_load(SchemaCompiler *compiler, const char *uri,
 										  Jsonb *document, const Resource *defaults);
-extern Node *postrider_reference_scan(Compiler *compiler, JsonbContainer *container,
-									  Resource *resource, Node *parent,
+extern SchemaNode *postrider_reference_scan(SchemaCompiler *compiler, JsonbContainer *container,
+									  Resource *resource, SchemaNode *parent,
 									  const Keyword *keyword, const Value *key, int index);
-extern Node *postrider_reference_find(Compiler *compiler, Node *node,
+extern SchemaNode *postrider_reference_find(SchemaCompiler *compiler, SchemaNode *node,
 									  const char *keyword, const Value *reference,
 									  const char **dynamic_name);
-extern Node *postrider_reference_node(Compiler *compiler, JsonbContainer *container);
-extern Node *postrider_reference_anchor(Compiler *compiler, Resource *resource,
+extern SchemaNode *postrider_reference_node(SchemaCompiler *compiler, JsonbContainer *container);
+extern SchemaNode *postrider_reference_anchor(SchemaCompiler *compiler, Resource *resource,
 										const char *name, bool dynamic_only);
 extern char *postrider_reference_schema_uri(const Value *value);
 
@@ -328,34 +327,34 @@ extern bool postrider_metaschema_draft(const char *uri, uint32 *draft);
 extern uint32 postrider_metaschema_vocabulary(const char *uri, int length);
 
 /* schema_compile_keyword.c */
-extern void postrider_compile_type(Compiler *, Node *, const Keyword *, const Value *);
-extern void postrider_compile_enum(Compiler *, Node *, const Keyword *, const Value *);
-extern void postrider_compile_const(Compiler *, Node *, const Keyword *, const Value *);
-extern void postrider_compile_bound(Compiler *, Node *, const Keyword *, const Value *);
-extern void postrider_compile_size(Compiler *, Node *, const Keyword *, const Value *);
-extern void postrider_compile_pattern(Compiler *, Node *, const Keyword *, const Value *);
-extern void postrider_compile_format(Compiler *, Node *, const Keyword *, const Value *);
-extern void postrider_compile_unique(Compiler *, Node *, const Keyword *, const Value *);
-extern void postrider_compile_reference(Compiler *, Node *, const Keyword *, const Value *);
-extern void postrider_compile_dynamic(Compiler *, Node *, const Keyword *, const Value *);
-extern void postrider_compile_list(Compiler *, Node *, const Keyword *, const Value *);
-extern void postrider_compile_single(Compiler *, Node *, const Keyword *, const Value *);
-extern void postrider_compile_items(Compiler *, Node *, const Keyword *, const Value *);
-extern void postrider_compile_string(Compiler *, Node *, const Keyword *, const Value *);
-extern void postrider_compile_boolean(Compiler *, Node *, const Keyword *, const Value *);
-extern void postrider_compile_map(Compiler *, Node *, const Keyword *, const Value *);
-extern void postrider_compile_finish_array(Compiler *, Node *);
+extern void postrider_compile_type(SchemaCompiler *, SchemaNode *, const Keyword *, const Value *);
+extern void postrider_compile_enum(SchemaCompiler *, SchemaNode *, const Keyword *, const Value *);
+extern void postrider_compile_const(SchemaCompiler *, SchemaNode *, const Keyword *, const Value *);
+extern void postrider_compile_bound(SchemaCompiler *, SchemaNode *, const Keyword *, const Value *);
+extern void postrider_compile_size(SchemaCompiler *, SchemaNode *, const Keyword *, const Value *);
+extern void postrider_compile_pattern(SchemaCompiler *, SchemaNode *, const Keyword *, const Value *);
+extern void postrider_compile_format(SchemaCompiler *, SchemaNode *, const Keyword *, const Value *);
+extern void postrider_compile_unique(SchemaCompiler *, SchemaNode *, const Keyword *, const Value *);
+extern void postrider_compile_reference(SchemaCompiler *, SchemaNode *, const Keyword *, const Value *);
+extern void postrider_compile_dynamic(SchemaCompiler *, SchemaNode *, const Keyword *, const Value *);
+extern void postrider_compile_list(SchemaCompiler *, SchemaNode *, const Keyword *, const Value *);
+extern void postrider_compile_single(SchemaCompiler *, SchemaNode *, const Keyword *, const Value *);
+extern void postrider_compile_items(SchemaCompiler *, SchemaNode *, const Keyword *, const Value *);
+extern void postrider_compile_string(SchemaCompiler *, SchemaNode *, const Keyword *, const Value *);
+extern void postrider_compile_boolean(SchemaCompiler *, SchemaNode *, const Keyword *, const Value *);
+extern void postrider_compile_map(SchemaCompiler *, SchemaNode *, const Keyword *, const Value *);
+extern void postrider_compile_finish_array(SchemaCompiler *, SchemaNode *);
 
 /* schema_compile_object.c */
-extern void postrider_compile_properties(Compiler *, Node *, const Keyword *, const Value *);
-extern void postrider_compile_patterns(Compiler *, Node *, const Keyword *, const Value *);
-extern void postrider_compile_required(Compiler *, Node *, const Keyword *, const Value *);
-extern void postrider_compile_dependencies(Compiler *, Node *, const Keyword *, const Value *);
-extern void postrider_compile_object_node(Compiler *, Node *, const Keyword *, const Value *);
-extern void postrider_compile_finish_object(Compiler *, Node *);
-extern ObjectRules *postrider_compile_object_rules(Compiler *compiler, Node *node);
-extern ArrayRules *postrider_compile_array_rules(Compiler *compiler, Node *node);
-extern SchemaPattern *postrider_compile_expression(Compiler *compiler, const Node *node,
+extern void postrider_compile_properties(SchemaCompiler *, SchemaNode *, const Keyword *, const Value *);
+extern void postrider_compile_patterns(SchemaCompiler *, SchemaNode *, const Keyword *, const Value *);
+extern void postrider_compile_required(SchemaCompiler *, SchemaNode *, const Keyword *, const Value *);
+extern void postrider_compile_dependencies(SchemaCompiler *, SchemaNode *, const Keyword *, const Value *);
+extern void postrider_compile_object_node(SchemaCompiler *, SchemaNode *, const Keyword *, const Value *);
+extern void postrider_compile_finish_object(SchemaCompiler *, SchemaNode *);
+extern ObjectRules *postrider_compile_object_rules(SchemaCompiler *compiler, SchemaNode *node);
+extern ArrayRules *postrider_compile_array_rules(SchemaCompiler *compiler, SchemaNode *node);
+extern SchemaPattern *postrider_compile_expression(SchemaCompiler *compiler, const SchemaNode *node,
 												   const Keyword *keyword,
 												   const Value *key, const Value *source);
 
@@ -431,9 +430,9 @@ typedef struct Evaluation
 #define STOP(e) (!(e)->collecting || (e)->full)
 
 /* schema_evaluate.c */
-extern bool postrider_evaluate(Evaluation *e, const Node *node, const Value *value,
+extern bool postrider_evaluate(Evaluation *e, const SchemaNode *node, const Value *value,
 							   const Place *place, Marks *marks);
-extern bool postrider_evaluate_quietly(Evaluation *e, const Node *node,
+extern bool postrider_evaluate_quietly(Evaluation *e, const SchemaNode *node,
 									   const Value *value, Marks *marks);
 extern void postrider_marks_init(Evaluation *e, Marks *marks, int count);
 extern void postrider_marks_free(Marks *marks);
@@ -461,18 +460,18 @@ extern bool postrider_evaluate_value(Evaluation *e, const ValueRules *rules,
 									 const Value *value, const Place *place);
 
 /* schema_evaluate_object.c */
-extern bool postrider_evaluate_object(Evaluation *e, const Node *node,
+extern bool postrider_evaluate_object(Evaluation *e, const SchemaNode *node,
 									  const Value *value, const Place *place,
 									  Marks *marks);
-extern bool postrider_evaluate_rest_of_object(Evaluation *e, const Node *node,
+extern bool postrider_evaluate_rest_of_object(Evaluation *e, const SchemaNode *node,
 											  const Value *value,
 											  const Place *place, Marks *marks);
 
 /* schema_evaluate_array.c */
-extern bool postrider_evaluate_array(Evaluation *e, const Node *node,
+extern bool postrider_evaluate_array(Evaluation *e, const SchemaNode *node,
 									 const Value *value, const Place *place,
 									 Marks *marks);
-extern bool postrider_evaluate_rest_of_array(Evaluation *e, const Node *node,
+extern bool postrider_evaluate_rest_of_array(Evaluation *e, const SchemaNode *node,
 											 const Value *value,
 											 const Place *place, Marks *marks);
 

@@ -298,6 +298,15 @@ postrider_number_is_integer(Numeric number)
 		(digits.count == 0 || digits.count <= digits.weight + 1);
 }
 
+bool
+postrider_number_is_positive(Numeric number)
+{
+	Digits		digits;
+
+	read_digits(number, &digits);
+	return !digits.special && !digits.negative && digits.count > 0;
+}
+
 /*
  * The number as mantissa times 10000 to the exponent, if it has few digits.
  */

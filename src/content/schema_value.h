@@ -91,6 +91,7 @@ value_is(const Value *value, const char *string)
 
 /* Numbers */
 extern bool postrider_number_is_integer(Numeric number);
+extern bool postrider_number_is_positive(Numeric number);
 
 /* True if the number is an integer that fits easily. */
 extern bool postrider_number_small(Numeric number, int64 *small);
