@@ -31,28 +31,28 @@ is_scheme_character(char c, bool first)
 }
 
 static void
-split(const char *text, Uri *uri)
+split(const char *rest, Uri *uri)
 {
-	const char *at = text;
+	const char *at = rest;
 
 	memset(uri, 0, sizeof(Uri));
-	while (is_scheme_character(*at, at == text))
+	while (is_scheme_character(*at, at == rest))
 		at++;
-	if (at > text && *at == ':')
+	if (at > rest && *at == ':')
 	{
-		uri->scheme = text;
-		uri->scheme_length = at + 1 - text;
-		text = at + 1;
+		uri->scheme = rest;
+		uri->scheme_length = at + 1 - rest;
+		rest = at + 1;
 	}
-	if (text[0] == '/' && text[1] == '/')
+	if (rest[0] == '/' && rest[1] == '/')
 	{
-		uri->authority = text;
-		uri->authority_length = 2 + strcspn(text + 2, "/?");
-		text += uri->authority_length;
+		uri->authority = rest;
+		uri->authority_length = 2 + strcspn(rest + 2, "/?");
+		rest += uri->authority_length;
 	}
-	uri->path = text;
-	uri->path_length = strcspn(text, "?");
-	uri->query = text + uri->path_length;
+	uri->path = rest;
+	uri->path_length = strcspn(rest, "?");
+	uri->query = rest + uri->path_length;
 	uri->query_length = strlen(uri->query);
 }
 
