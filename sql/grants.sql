@@ -50,6 +50,8 @@ grant execute on function
 	postrider.hash_identifier(text),
 	postrider.convert(jsonb, jsonb),
 	postrider.check_value(jsonb, jsonb),
+	postrider.is_valid(jsonb, jsonb),
+	postrider.validate(jsonb, jsonb),
 	postrider.conversions(),
 	postrider.checks()
 to postrider_writer, postrider_reader, postrider_admin;
@@ -67,7 +69,7 @@ grant execute on function
 to postrider_writer, postrider_reader, postrider_admin;
 
 grant select, insert, update, delete on postrider.endpoint, postrider.subscription, postrider.topic,
-	postrider.mapping
+	postrider.mapping, postrider.schema
 to postrider_admin;
 grant select, delete on postrider.topic_version to postrider_admin;
 grant select, delete on postrider.dead_letter to postrider_admin;
@@ -83,6 +85,7 @@ to postrider_admin;
 -- Configuration is dumped; messages, attempts and pending rows are not, so that
 -- restoring a dump never sends again what was sent.
 select pg_catalog.pg_extension_config_dump('postrider.secret', '');
+select pg_catalog.pg_extension_config_dump('postrider.schema', '');
 select pg_catalog.pg_extension_config_dump('postrider.topic', '');
 select pg_catalog.pg_extension_config_dump('postrider.mapping', '');
 select pg_catalog.pg_extension_config_dump('postrider.topic_version', '');

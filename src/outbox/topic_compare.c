@@ -11,7 +11,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "outbox/topic_schema.h"
+#include "outbox/schema_table.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(postrider_compare_schema);

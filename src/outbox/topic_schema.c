@@ -26,12 +26,8 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/stratnum.h"
-#include "access/table.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "content/schema.h"
@@ -42,17 +38,15 @@
 #include "guc.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "outbox/schema_table.h"
 #include "outbox/topic_schema.h"
 #include "util/sql.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 
 PG_FUNCTION_INFO_V1(postrider_topic_changed);
 PG_FUNCTION_INFO_V1(postrider_keep_topic_version);
@@ -90,67 +84,13 @@ static uint64 invalidations = 0;
  * The table
  */
 
-static Oid
-find_table(const char *name)
-{
-	Oid			schema = get_namespace_oid("postrider", true);
-
-	return OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
-}
-
-/*
- * Reads the schema of the topic whose column has this value, with the latest
- * snapshot, as a copy; NULL if there is no such topic or it has no schema.
- */
-static Jsonb *
-read_schema(const char *column, const char *index, const char *value)
-{
-	Oid			table = find_table("topic");
-	Relation	rel;
-	AttrNumber	key_number;
-	AttrNumber	schema_number;
-	ScanKeyData key;
-	Snapshot	snapshot;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	Jsonb	   *result = NULL;
-
-	if (!OidIsValid(table))
-		return NULL;
-	rel = table_open(table, AccessShareLock);
-	key_number = get_attnum(table, column);
-	schema_number = get_attnum(table, "schema");
-	if (key_number <= 0 || schema_number <= 0)
-		elog(ERROR, "table \"postrider.topic\" lacks a column");
-	ScanKeyEntryInitialize(&key, 0, key_number, BTEqualStrategyNumber, InvalidOid,
-						   TupleDescAttr(RelationGetDescr(rel), key_number - 1)->attcollation,
-						   F_TEXTEQ, CStringGetTextDatum(value));
-	/* A parallel query can have no other snapshot than its own. */
-	if (IsInParallelMode())
-		cache_is_stale = true;
-	snapshot = RegisterSnapshot(IsInParallelMode() ? GetActiveSnapshot() :
-								GetLatestSnapshot());
-	scan = systable_beginscan(rel, find_table(index), true, snapshot, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-	{
-		bool		isnull;
-		Datum		schema = heap_getattr(tuple, schema_number,
-										  RelationGetDescr(rel), &isnull);
-
-		if (!isnull)
-			result = DatumGetJsonbPCopy(schema);
-	}
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, AccessShareLock);
-	return result;
-}
-
 static Jsonb *
 read_topic(const char *topic)
 {
-	return read_schema("name", "topic_pkey", topic);
+	/* In a parallel query it was read with that query's snapshot. */
+	if (IsInParallelMode())
+		cache_is_stale = true;
+	return postrider_schema_read("topic", "topic_pkey", "name", topic);
 }
 
 Jsonb *
@@ -158,17 +98,7 @@ postrider_topic_schema_find(const char *uri)
 {
 	if (strncmp(uri, URI_PREFIX, strlen(URI_PREFIX)) == 0)
 		return read_topic(uri + strlen(URI_PREFIX));
-	return read_schema("schema_id", "topic_schema_id_key", uri);
-}
-
-Jsonb *
-postrider_schema_resolve(const char *uri, void *arg)
-{
-	Jsonb	   *schema = postrider_topic_schema_find(uri);
-
-	if (schema == NULL && arg != NULL)
-		*(bool *) arg = true;
-	return schema;
+	return postrider_schema_read("topic", "topic_schema_id_key", "schema_id", uri);
 }
 
 /*
@@ -220,8 +150,8 @@ prepare_cache(void)
 	{
 		empty_cache();
 		cache_is_stale = false;
-		topic_table = find_table("topic");
-		schema_table = find_table("schema");
+		topic_table = postrider_schema_relation("topic");
+		schema_table = postrider_schema_relation("schema");
 	}
 }
 
@@ -229,13 +159,8 @@ static void
 report_schema_problem(int level, const char *topic,
 					  const SchemaProblem *problem)
 {
-	ereport(level,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("schema of topic \"%s\" is not valid", topic),
-			 errdetail("At %s: %s.",
-					   problem->location[0] ? problem->location : "the root of the schema",
-					   problem->message),
-			 errhint("Write a schema by JSON Schema 2020-12; other schemas are referred to by their $id or as postrider:topic/NAME.")));
+	postrider_schema_refuse(level, psprintf("schema of topic \"%s\"", topic),
+							problem);
 }
 
 /*
@@ -445,7 +370,7 @@ postrider_topic_schema_require(const char *topic, Jsonb *schema,
 		require_compatible(topic, schema, old_schema);
 }
 
-/* SQL: trigger postrider.topic_changed() */
+/* SQL: triggers postrider.topic_changed(), postrider.schema_changed() */
 Datum
 postrider_topic_changed(PG_FUNCTION_ARGS)
 {
@@ -455,7 +380,7 @@ postrider_topic_changed(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be called as an AFTER trigger",
-						"topic_changed")));
+						"topic_changed or schema_changed")));
 	CacheInvalidateRelcache(trigger->tg_relation);
 	PG_RETURN_POINTER(NULL);
 }
@@ -485,7 +410,7 @@ postrider_keep_topic_version(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
 		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ||
 		!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ||
-		RelationGetRelid(trigger->tg_relation) != find_table("topic"))
+		RelationGetRelid(trigger->tg_relation) != postrider_schema_relation("topic"))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be called after update for each row of table \"postrider.topic\"",

@@ -28,12 +28,6 @@ extern void postrider_topic_schema_check(const char *topic, Jsonb *payload);
 extern Jsonb *postrider_topic_schema_find(const char *uri);
 
 /*
- * A SchemaResolver for all registered schemas.  arg may be NULL or point to a
- * bool, which is set if something is not found.
- */
-extern Jsonb *postrider_schema_resolve(const char *uri, void *arg);
-
-/*
  * For the trigger on postrider.topic: refuses a schema that does not compile,
  * and, if compatible is set, one under which something is invalid that was
  * valid under the old one.  old_schema may be NULL.
