@@ -31,28 +31,28 @@ is_scheme_character(char c, bool first)
 }
 
 static void
-split(const char *text, Uri *uri)
+split(const char *string, Uri *uri)
 {
-	const char *at = text;
+	const char *at = string;
 
 	memset(uri, 0, sizeof(Uri));
-	while (is_scheme_character(*at, at == text))
+	while (is_scheme_character(*at, at == string))
 		at++;
-	if (at > text && *at == ':')
+	if (at > string && *at == ':')
 	{
-		uri->scheme = text;
-		uri->scheme_length = at + 1 - text;
-		text = at + 1;
+		uri->scheme = string;
+		uri->scheme_length = at + 1 - string;
+		string = at + 1;
 	}
-	if (text[0] == '/' && text[1] == '/')
+	if (string[0] == '/' && string[1] == '/')
 	{
-		uri->authority = text;
-		uri->authority_length = 2 + strcspn(text + 2, "/?");
-		text += uri->authority_length;
+		uri->authority = string;
+		uri->authority_length = 2 + strcspn(string + 2, "/?");
+		string += uri->authority_length;
 	}
-	uri->path = text;
-	uri->path_length = strcspn(text, "?");
-	uri->query = text + uri->path_length;
+	uri->path = string;
+	uri->path_length = strcspn(string, "?");
+	uri->query = string + uri->path_length;
 	uri->query_length = strlen(uri->query);
 }
 
