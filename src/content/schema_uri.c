@@ -31,28 +31,28 @@ is_scheme_character(char c, bool first)
 }
 
 static void
-split(const char *rest, Uri *uri)
+split(const char *string, Uri *uri)
 {
-	const char *at = rest;
+	const char *at = string;
 
 	memset(uri, 0, sizeof(Uri));
-	while (is_scheme_character(*at, at == rest))
+	while (is_scheme_character(*at, at == string))
 		at++;
-	if (at > rest && *at == ':')
+	if (at > string && *at == ':')
 	{
-		uri->scheme = rest;
-		uri->scheme_length = at + 1 - rest;
-		rest = at + 1;
+		uri->scheme = string;
+		uri->scheme_length = at + 1 - string;
+		string = at + 1;
 	}
-	if (rest[0] == '/' && rest[1] == '/')
+	if (string[0] == '/' && string[1] == '/')
 	{
-		uri->authority = rest;
-		uri->authority_length = 2 + strcspn(rest + 2, "/?");
-		rest += uri->authority_length;
+		uri->authority = string;
+		uri->authority_length = 2 + strcspn(string + 2, "/?");
+		string += uri->authority_length;
 	}
-	uri->path = rest;
-	uri->path_length = strcspn(rest, "?");
-	uri->query = rest + uri->path_length;
+	uri->path = string;
+	uri->path_length = strcspn(string, "?");
+	uri->query = string + uri->path_length;
 	uri->query_length = strlen(uri->query);
 }
 
