@@ -34,7 +34,7 @@ begin
 		count := count + 1;
 		said := concat_ws(E'\n', said, error.keyword_location || ': ' || error.message);
 		if error.instance_location is null or coalesce(error.message, '') = '' or error.keyword is null or
-			error.message ~ '[.\n]$' or length(error.message) > 1000 then
+			error.message ~ '([^.]\.|\n)$' or length(error.message) > 1000 then
 			passed := false;
 			said := 'not a complete error: ' || coalesce(error::text, 'null');
 			return;
