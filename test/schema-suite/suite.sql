@@ -60,7 +60,7 @@ begin
 	for file in select f from pg_ls_dir(folder) f order by 1 loop
 		for suite_group in select jsonb_array_elements(pg_read_file(folder || '/' || file)::jsonb) loop
 			-- Here a format is asserted unless a metaschema of one's own has it as an annotation.
-			if file = 'format.json' then
+			if file ~ '(^|: )format.json$' and file !~ 'cases: ' then
 				suite_group := jsonb_set(suite_group, '{schema,$schema}', '"suite:format-annotation"');
 			end if;
 			for test in select jsonb_array_elements(suite_group -> 'tests') loop
