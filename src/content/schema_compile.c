@@ -285,6 +285,7 @@ find_loop(SchemaCompiler *compiler, SchemaNode *node)
 	logic = node->logic;
 	if (logic != NULL)
 		found = find_loop(compiler, logic->reference) ||
+			(logic->dynamic_name < 0 && find_loop(compiler, logic->dynamic)) ||
 			find_loop_in_list(compiler, &logic->all_of) ||
 			find_loop_in_list(compiler, &logic->any_of) ||
 			find_loop_in_list(compiler, &logic->one_of) ||
