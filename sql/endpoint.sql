@@ -23,6 +23,8 @@ create table postrider.endpoint (
 	signing_secret text references postrider.secret (name),
 	enabled boolean not null default true,
 	disabled_reason text,
+	paused_at timestamptz,
+	pause_reason text,
 	description text,
 	created_at timestamptz not null default pg_catalog.now()
 );
@@ -43,6 +45,8 @@ comment on column postrider.endpoint.max_in_flight is 'At most so many requests 
 comment on column postrider.endpoint.signing_secret is 'Name of the secret that signs requests (Standard Webhooks); without one, requests are not signed.';
 comment on column postrider.endpoint.enabled is 'While false nothing is sent; what is owed is held, and flows when the endpoint is enabled again.';
 comment on column postrider.endpoint.disabled_reason is 'Why the worker disabled the endpoint, if it did.';
+comment on column postrider.endpoint.paused_at is 'While set nothing is sent; what is owed is held. See postrider.pause() and resume().';
+comment on column postrider.endpoint.pause_reason is 'Why it was paused, as said to postrider.pause().';
 comment on column postrider.endpoint.description is 'For people.';
 comment on column postrider.endpoint.created_at is 'When the row was written.';
 

@@ -73,10 +73,17 @@ grant select, insert, update, delete on postrider.endpoint, postrider.subscripti
 to postrider_admin;
 grant select, delete on postrider.topic_version to postrider_admin;
 grant select, delete on postrider.dead_letter to postrider_admin;
-grant select on postrider.message, postrider.attempt, postrider.pending to postrider_admin;
+grant select on postrider.message, postrider.attempt, postrider.pending, postrider.progress to postrider_admin;
 grant select (name, created_at, updated_at) on postrider.secret to postrider_admin;
 grant execute on function
-	postrider.retry(uuid, text),
+	postrider.pause(text, text, text),
+	postrider.resume(text, text),
+	postrider.retry(uuid, text, text, text, text, timestamptz, timestamptz, text, integer),
+	postrider.cancel(uuid, text, text, text, text, timestamptz, timestamptz, jsonpath, text),
+	postrider.purge(uuid, text, text, text, text, timestamptz, timestamptz, text, integer),
+	postrider.replay(text, timestamptz, timestamptz, text, jsonpath, text, text),
+	postrider.explain(uuid),
+	postrider.progress_status(),
 	postrider.set_secret(text, text),
 	postrider.is_topic_pattern(text),
 	postrider.next_id()

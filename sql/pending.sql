@@ -6,7 +6,7 @@ create table postrider.pending (
 	due_at timestamptz not null,
 	attempts integer not null default 0,
 	reason text not null
-		constraint pending_reason check (reason operator(pg_catalog.=) any (array['scheduled', 'retry', 'overflow', 'held', 'ordered', 'in_flight'])),
+		constraint pending_reason check (reason operator(pg_catalog.=) any (array['scheduled', 'retry', 'overflow', 'held', 'ordered', 'replay', 'in_flight'])),
 	key text,
 	topic text,
 	tenant text,
@@ -25,7 +25,7 @@ comment on column postrider.pending.message_id is 'The message.';
 comment on column postrider.pending.endpoint_id is 'The endpoint.';
 comment on column postrider.pending.due_at is 'Not to be sent before; infinity while held.';
 comment on column postrider.pending.attempts is 'Attempts made so far.';
-comment on column postrider.pending.reason is 'scheduled, retry, overflow (the endpoint is slow), held (it is disabled), ordered (an earlier one must go first), in_flight (a worker is at it; the row is its lease).';
+comment on column postrider.pending.reason is 'scheduled, retry, overflow (the endpoint is slow), held (it is disabled), ordered (an earlier one must go first), replay (asked for by postrider.replay()), in_flight (a worker is at it; the row is its lease).';
 comment on column postrider.pending.key is 'Key of the message.';
 comment on column postrider.pending.topic is 'This and the next columns: a copy of the message, filled when the log no longer holds it.';
 comment on column postrider.pending.tenant is 'Copy of the message.';

@@ -27,7 +27,8 @@ static SqlStatement select_endpoints = {
 	.text =
 	"select e.id, e.name, e.tenant, e.url, e.method, e.headers, e.timeout,"
 	" e.max_attempts, e.backoff_base, e.backoff_max, e.retry_schedule,"
-	" e.max_in_flight, e.signing_secret, s.ciphertext, e.enabled"
+	" e.max_in_flight, e.signing_secret, s.ciphertext,"
+	" e.enabled and e.paused_at is null"
 	" from postrider.endpoint e"
 	" left join postrider.secret s on s.name = e.signing_secret"
 	" where e.id % $2 = $1",

@@ -52,7 +52,7 @@ static SqlStatement release_held = {
 	"   (select w.message_id, w.endpoint_id from postrider.pending w"
 	"    where w.endpoint_id = e.id and w.due_at = 'infinity'"
 	"    and w.reason = 'held' offset 0) d"
-	"  where e.enabled and e.id % $2 = $1) h"
+	"  where e.enabled and e.paused_at is null and e.id % $2 = $1) h"
 	" where p.message_id = h.message_id"
 	" and (p.endpoint_id = h.endpoint_id) is true",
 	SHARD_ARGUMENTS

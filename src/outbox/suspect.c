@@ -118,7 +118,8 @@ static SqlStatement find_next_pending = {
 	" cross join lateral (select d.message_id, d.due_at from postrider.pending d"
 	" where d.endpoint_id = e.id and d.due_at <= now()"
 	" order by d.due_at limit 1) p"
-	" where e.enabled and e.id % $2 = $1 order by p.due_at limit 1",
+	" where e.enabled and e.paused_at is null and e.id % $2 = $1"
+	" order by p.due_at limit 1",
 	.argument_count = 2,
 	.argument_types = {INT4OID, INT4OID}
 };

@@ -19,7 +19,6 @@ static PostriderShared *shared = NULL;
 static shmem_request_hook_type previous_request_hook = NULL;
 static shmem_startup_hook_type previous_startup_hook = NULL;
 
-/* There cannot be more workers than background workers. */
 /*
  * One for each background worker that there can be, and so many more that all
  * workers of a database show up in the status view when there is no room for

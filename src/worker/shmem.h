@@ -65,6 +65,23 @@ typedef struct WorkerSlot
 	WorkerCounters counters;
 } WorkerSlot;
 
+/* Long work that a session does; see progress.c.  Protected by the lock. */
+#define POSTRIDER_MAX_PROGRESS 32
+
+typedef struct ProgressEntry
+{
+	pid_t		pid;			/* 0: free */
+	Oid			database;
+	char		command[32];
+	char		target[NAMEDATALEN];
+	TimestampTz since;			/* the time that is worked through */
+	TimestampTz until;
+	TimestampTz reached;
+	int64		messages;		/* looked at */
+	int64		deliveries;		/* made */
+	TimestampTz started_at;
+} ProgressEntry;
+
 typedef struct PostriderShared
 {
 	LWLock	   *lock;
@@ -85,6 +102,7 @@ typedef struct PostriderShared
 	/* Protected by the lock. */
 	pid_t		launcher_pid;
 	Latch	   *launcher_latch; /* NULL while there is no launcher */
+	ProgressEntry progress[POSTRIDER_MAX_PROGRESS];
 	int			slot_count;
 	WorkerSlot	slots[FLEXIBLE_ARRAY_MEMBER];
 } PostriderShared;
