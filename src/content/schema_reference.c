@@ -214,7 +214,7 @@ read_dialect(SchemaCompiler *compiler, SchemaNode *node, const Value *object, Re
 	uri = postrider_reference_schema_uri(&value);
 	if (postrider_metaschema_draft(uri, &resource->draft))
 	{
-		resource->vocabularies = ~VOCABULARY_ASSERTION;
+		resource->vocabularies = ~(uint32) 0;
 		return true;
 	}
 	metaschema = compiler->resolve ? compiler->resolve(uri, compiler->resolve_arg) : NULL;
@@ -225,12 +225,11 @@ read_dialect(SchemaCompiler *compiler, SchemaNode *node, const Value *object, Re
 							   uri);
 		return false;
 	}
-	compiler->schema->used_resolver = true;
 	postrider_value_of_jsonb(metaschema, &root);
 	if (root.type != TYPE_OBJECT)
 		return true;
 	resource->draft = metaschema_draft(&root);
-	resource->vocabularies = ~VOCABULARY_ASSERTION;
+	resource->vocabularies = ~(uint32) 0;
 	if (postrider_value_get(&root, "$vocabulary", 11, &value) && value.type == TYPE_OBJECT)
 		return read_vocabularies(compiler, node, uri, &value, resource);
 	return true;
@@ -446,8 +445,6 @@ postrider_reference_load(SchemaCompiler *compiler, const char *uri, Jsonb *docum
 	Value		root;
 	SchemaNode	   *node;
 
-	if (defaults == NULL)
-		resource->vocabularies = ~VOCABULARY_ASSERTION;
 	postrider_value_of_jsonb(document, &root);
 	if (*uri != '\0' && (entry = add_name(compiler, NULL, uri)) != NULL)
 		entry->resource = resource;
@@ -501,8 +498,7 @@ find_resource(SchemaCompiler *compiler, const char *uri)
 
 			memcpy(copy, document, VARSIZE(document));
 			document = copy;
-			compiler->schema->used_resolver = true;
-		}
+				}
 	}
 	if (document == NULL)
 		return NULL;
