@@ -276,13 +276,9 @@ postrider_breaker_reset(BreakerState *state)
 void
 postrider_breaker_shift(BreakerState *state, int64 microseconds)
 {
-	int64		slot = state->slot;
-
 	state->open_until_us += microseconds;
 	state->changed_at_us += microseconds;
 	state->failing_since_us += microseconds;
 	if (microseconds < 0)
 		clear_window(state, 0);
-	else
-		state->slot = slot;
 }
