@@ -257,7 +257,6 @@ postrider_key_order_end(KeyOrder *order, KeyBytes key, const pg_uuid_t *id,
 	if (entry == NULL || entry->phase != HEAD_LET_THROUGH ||
 		compare(&entry->head, id) != 0)
 	{
-		Assert(false);
 		return ORDER_NOTHING;
 	}
 	switch (result)
