@@ -63,7 +63,12 @@ typedef struct OrderEntry
 #define SH_SCOPE static inline
 #define SH_DECLARE
 #define SH_DEFINE
+
+/* PostgreSQL 15 has a variable in there that shadows another. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
 #include "lib/simplehash.h"
+#pragma GCC diagnostic pop
 
 struct KeyOrder
 {

@@ -254,9 +254,9 @@ make_order(const PolicyValues *values, Policy *policy, PolicyProblem *problem)
 
 /* Is there exactly one place for the records? */
 static bool
-has_place(const char *template)
+has_place(const char *layout)
 {
-	const char *place = strstr(template, POLICY_RECORDS);
+	const char *place = strstr(layout, POLICY_RECORDS);
 
 	return place != NULL && strstr(place + 1, POLICY_RECORDS) == NULL;
 }

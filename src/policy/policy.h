@@ -100,7 +100,7 @@ extern bool postrider_policy_make(const PolicyValues *values, Policy *policy,
  * Adds the windows that a text such as '100 per 10 s, 250000 per day' lists.
  * False if it cannot be read; *problem, palloc'd, says why and where.
  */
-extern bool postrider_rate_parse(const char *text, RatePolicy *rate,
+extern bool postrider_rate_parse(const char *limits, RatePolicy *rate,
 								 char **problem);
 
 /*

@@ -149,8 +149,8 @@ read_period(Cursor *cursor, RateWindow *window)
 			strncmp(cursor->at, units[i].name, length) != 0)
 			continue;
 
-		/* at most 1e9 weeks, which fits */
-		window->period_us = number * units[i].us;
+		window->period_us = number > RATE_MAX_PERIOD_US / units[i].us ?
+			PG_INT64_MAX : number * units[i].us;
 		if (window->period_us < RATE_MIN_PERIOD_US ||
 			window->period_us > RATE_MAX_PERIOD_US)
 		{
@@ -191,9 +191,9 @@ read_window(Cursor *cursor, RateWindow *window)
 }
 
 bool
-postrider_rate_parse(const char *text, RatePolicy *rate, char **problem)
+postrider_rate_parse(const char *limits, RatePolicy *rate, char **problem)
 {
-	Cursor		cursor = {text, text, problem};
+	Cursor		cursor = {limits, limits, problem};
 
 	for (;;)
 	{
