@@ -4,18 +4,19 @@
  *	  Messages of one key strictly in the order of their ids, one at a time.
  *
  * A key is known here from its first message that is let through until there is
- * nothing left of it, in memory or in the table.  What is behind the head:
- *
- *	  head < those that wait in memory, by id < those that are spilled
- *
- * Once something of a key has been spilled, all that comes is spilled as well,
- * unless it is older than the last one that waits in memory; so the oldest
- * are always in memory, or, when memory has none, are loaded from the table in
- * order.  An id below that of the head can come only from a transaction that
- * ran at the same time; as the head has been let through, it goes next.
+ * nothing left of it, in memory or in the table.  Behind the head, some wait in
+ * memory and some, "spilled", in the table; of the latter it is known only
+ * that no id is below spilled_from.  Once something of a key has been spilled, all
+ * that comes is spilled as well, unless it is older than the last one that
+ * waits in memory.  When the head has gone, the next one is the first in memory
+ * if it is older than everything in the table; else the oldest must be loaded
+ * from there.
  *
  * A head that is being retried, and a dead one that blocks, hold all others
- * back.  A retry is known again by its id.
+ * back.  A retry is known again by its id.  A message that is older than a head
+ * which is being retried goes first: that is what happens after a restart, when
+ * the head is known from the table before the log has been read again.  While
+ * the head is under way, or dead, what is older waits like the others.
  *
  *-------------------------------------------------------------------------
  */
@@ -44,7 +45,8 @@ typedef struct OrderEntry
 	KeyBytes	key;
 	uint32		hash;
 	char		status;			/* of simplehash */
-	bool		spilled;		/* there may be some in the table */
+	bool		spilled;		/* there may be some in the table, ... */
+	pg_uuid_t	spilled_from;	/* ... none of them older than this */
 	HeadPhase	phase;
 	pg_uuid_t	head;
 	int			waiting_count;
@@ -177,6 +179,15 @@ is_behind_waiting(const OrderEntry *entry, const pg_uuid_t *id)
 		compare(&dlist_tail_element(WaitingNode, node, entry->waiting)->item.id, id) < 0;
 }
 
+/* Something is in the table that is not older than this id. */
+static void
+note_spilled(OrderEntry *entry, const pg_uuid_t *id)
+{
+	if (!entry->spilled || compare(id, &entry->spilled_from) < 0)
+		entry->spilled_from = *id;
+	entry->spilled = true;
+}
+
 static OrderAnswer
 put_behind(KeyOrder *order, OrderEntry *entry, const pg_uuid_t *id, void *item,
 		   bool from_table)
@@ -185,7 +196,7 @@ put_behind(KeyOrder *order, OrderEntry *entry, const pg_uuid_t *id, void *item,
 		entry->waiting_count >= KEY_ORDER_MAX_WAITING ||
 		order->waiting >= order->max_waiting)
 	{
-		entry->spilled = true;
+		note_spilled(entry, id);
 		return ORDER_SPILL;
 	}
 	if (entry->waiting == NULL)
@@ -205,11 +216,18 @@ postrider_key_order_offer(KeyOrder *order, KeyBytes key, const pg_uuid_t *id,
 
 	if (entry == NULL)
 		return add_key(order, key, id, HEAD_LET_THROUGH) ? ORDER_GO : ORDER_FULL;
+
+	/* What is still in the table comes after this one. */
+	if (from_table && entry->spilled && compare(id, &entry->spilled_from) > 0)
+		entry->spilled_from = *id;
 	switch (entry->phase)
 	{
 		case HEAD_VACANT:
 			if (!from_table)
+			{
+				note_spilled(entry, id);
 				return ORDER_SPILL;
+			}
 			entry->head = *id;
 			entry->phase = HEAD_LET_THROUGH;
 			return ORDER_GO;
@@ -220,7 +238,12 @@ postrider_key_order_offer(KeyOrder *order, KeyBytes key, const pg_uuid_t *id,
 				entry->phase = HEAD_LET_THROUGH;
 				return ORDER_GO;
 			}
-			break;
+			if (entry->phase == HEAD_DEAD || compare(id, &entry->head) > 0)
+				break;
+			note_spilled(entry, &entry->head);
+			entry->head = *id;
+			entry->phase = HEAD_LET_THROUGH;
+			return ORDER_GO;
 		case HEAD_LET_THROUGH:
 			break;
 	}
@@ -231,11 +254,13 @@ postrider_key_order_offer(KeyOrder *order, KeyBytes key, const pg_uuid_t *id,
 static OrderNext
 advance(KeyOrder *order, OrderEntry *entry, OrderItem *next)
 {
-	if (entry->waiting_count > 0)
-	{
-		WaitingNode *waiting =
-			dlist_container(WaitingNode, node, dlist_pop_head_node(entry->waiting));
+	WaitingNode *waiting = entry->waiting_count == 0 ? NULL :
+		dlist_head_element(WaitingNode, node, entry->waiting);
 
+	if (waiting && (!entry->spilled ||
+					compare(&waiting->item.id, &entry->spilled_from) <= 0))
+	{
+		dlist_delete(&waiting->node);
 		*next = waiting->item;
 		pfree(waiting);
 		entry->waiting_count--;
@@ -279,16 +304,16 @@ postrider_key_order_end(KeyOrder *order, KeyBytes key, const pg_uuid_t *id,
 	return ORDER_NOTHING;
 }
 
-void
-postrider_key_order_drained(KeyOrder *order, KeyBytes key)
+OrderNext
+postrider_key_order_drained(KeyOrder *order, KeyBytes key, OrderItem *next)
 {
 	OrderEntry *entry = order_lookup(order->table, key);
 
 	if (entry == NULL)
-		return;
+		return ORDER_NOTHING;
 	entry->spilled = false;
-	if (entry->phase == HEAD_VACANT)
-		forget_key(order, entry);
+	return entry->phase == HEAD_VACANT ? advance(order, entry, next) :
+		ORDER_NOTHING;
 }
 
 bool
@@ -301,13 +326,14 @@ postrider_key_order_restore(KeyOrder *order, KeyBytes key, const pg_uuid_t *id,
 		entry = add_key(order, key, id, blocked ? HEAD_DEAD : HEAD_RETRYING);
 	else if (blocked)
 	{
+		note_spilled(entry, &entry->head);
 		entry->phase = HEAD_DEAD;
 		entry->head = *id;
-		spilled = true;			/* the one that was the head */
 	}
 	if (entry == NULL)
 		return false;
-	entry->spilled = entry->spilled || spilled;
+	if (spilled)
+		note_spilled(entry, id);
 	return true;
 }
 

@@ -64,8 +64,10 @@ extern KeyOrder *postrider_key_order_create(MemoryContext parent, int max_keys,
 extern void postrider_key_order_free(KeyOrder *order);
 
 /*
- * A message is there to be delivered.  from_table: it comes from the table, where it
- * was the oldest of its key but for those that were offered before.
+ * A message is there to be delivered.  from_table: it comes from the table, where
+ * there is no older one of its key but those that were offered before.  Nothing
+ * may be offered from the table after a restart before all has been that the
+ * log still owes.
  */
 extern OrderAnswer postrider_key_order_offer(KeyOrder *order, KeyBytes key,
 											 const pg_uuid_t *id, void *item,
@@ -79,13 +81,17 @@ extern OrderNext postrider_key_order_end(KeyOrder *order, KeyBytes key,
 										 const pg_uuid_t *id,
 										 OrderResult result, OrderItem *next);
 
-/* The table has no (more) messages of this key. */
-extern void postrider_key_order_drained(KeyOrder *order, KeyBytes key);
+/*
+ * The table has no (more) messages of this key that were not offered.  If the
+ * key waited for one of them, what is next.
+ */
+extern OrderNext postrider_key_order_drained(KeyOrder *order, KeyBytes key,
+											 OrderItem *next);
 
 /*
- * After a restart, before anything is offered: there is a message of this key in
- * the table that is the oldest of it (blocked: among the dead letters), and
- * maybe others (spilled).  False if there is no room.
+ * After a restart, before anything is offered: the oldest message of this key in
+ * the table, and whether there are others (spilled).  After that, blocked: the
+ * dead message that blocks the key.  False if there is no room.
  */
 extern bool postrider_key_order_restore(KeyOrder *order, KeyBytes key,
 										const pg_uuid_t *id, bool blocked,
