@@ -20,6 +20,27 @@ create table postrider.endpoint (
 	backoff_max interval not null default '12 hours',
 	retry_schedule interval[],
 	max_in_flight integer not null default 16,
+	rate_limit integer,
+	rate_period interval not null default '1 second',
+	rate_burst integer,
+	rate_limits text,
+	rate_group text,
+	warn_at double precision default 0.8,
+	breaker_share double precision default 0.5,
+	breaker_min_count integer not null default 20,
+	breaker_window interval not null default '1 minute',
+	breaker_open interval not null default '5 seconds',
+	breaker_open_max interval not null default '5 minutes',
+	disable_after interval default '5 days',
+	ordered boolean not null default false,
+	on_dead text not null default 'block',
+	"coalesce" boolean not null default false,
+	batch_size integer,
+	batch_bytes integer,
+	batch_delay interval,
+	batch_format text,
+	batch_template text,
+	batch_failed jsonpath,
 	signing_secret text references postrider.secret (name),
 	enabled boolean not null default true,
 	disabled_reason text,
@@ -41,7 +62,28 @@ comment on column postrider.endpoint.max_attempts is 'After so many failed attem
 comment on column postrider.endpoint.backoff_base is 'Upper bound of the wait after the first failed attempt; it doubles with each further one. The wait is drawn evenly between zero and the bound.';
 comment on column postrider.endpoint.backoff_max is 'The bound never grows above this.';
 comment on column postrider.endpoint.retry_schedule is 'If set, the exact waits after the first, second, … failed attempt in place of the formula; the last one repeats.';
-comment on column postrider.endpoint.max_in_flight is 'At most so many requests at the same time.';
+comment on column postrider.endpoint.max_in_flight is 'At most so many requests at the same time. The worker begins with a few and grows to this while the receiver keeps answering as fast.';
+comment on column postrider.endpoint.rate_limit is 'At most so many requests in any time of rate_period, spread evenly over it; NULL: no limit.';
+comment on column postrider.endpoint.rate_period is 'The time that rate_limit is for.';
+comment on column postrider.endpoint.rate_burst is 'So many requests of rate_limit may go at once; NULL: spread evenly.';
+comment on column postrider.endpoint.rate_limits is 'Further limits, such as ''100 per 10 s burst 20, 250000 per day''. All hold at once. The shortest one is spread evenly, and those with the word spread; the others are used as needed.';
+comment on column postrider.endpoint.rate_group is 'Endpoints with the same text here share their limits, as they belong to one account of the receiver; the limits of all of them hold.';
+comment on column postrider.endpoint.warn_at is 'Share of a limit, from 0 to 1, that brings a warning when it is used; NULL: never.';
+comment on column postrider.endpoint.breaker_share is 'Share of failed requests, from 0 to 1, that opens the circuit breaker; NULL: no breaker.';
+comment on column postrider.endpoint.breaker_min_count is 'The breaker opens only after so many requests in breaker_window.';
+comment on column postrider.endpoint.breaker_window is 'The breaker looks at the requests of this time.';
+comment on column postrider.endpoint.breaker_open is 'The breaker stays open so long, then one request is tried; it doubles each time that it fails.';
+comment on column postrider.endpoint.breaker_open_max is 'The breaker never stays open longer than this without a try.';
+comment on column postrider.endpoint.disable_after is 'The endpoint is disabled when every request has failed for so long (and at least ten have); NULL: never.';
+comment on column postrider.endpoint.ordered is 'True: messages of one key go strictly in the order of their ids, one at a time; other keys flow on.';
+comment on column postrider.endpoint.on_dead is 'For ordered: block: what is behind a dead message of its key waits until that is retried or purged; skip: it goes on.';
+comment on column postrider.endpoint."coalesce" is 'True: of several messages of one key that wait, only the newest is sent; the others end as superseded.';
+comment on column postrider.endpoint.batch_size is 'At most so many messages in one request; NULL: one.';
+comment on column postrider.endpoint.batch_bytes is 'At most so many bytes in the body of a batch; NULL: 1 MB.';
+comment on column postrider.endpoint.batch_delay is 'A message waits so long for others to go with it; NULL: not at all.';
+comment on column postrider.endpoint.batch_format is 'json-array, ndjson, or envelope: batch_template with the records in it.';
+comment on column postrider.endpoint.batch_template is 'Body of a batch, with {{records}} where the JSON array of records goes.';
+comment on column postrider.endpoint.batch_failed is 'Path in the response to the positions of the records that failed, such as $.errors[*].index; only those are retried.';
 comment on column postrider.endpoint.signing_secret is 'Name of the secret that signs requests (Standard Webhooks); without one, requests are not signed.';
 comment on column postrider.endpoint.enabled is 'While false nothing is sent; what is owed is held, and flows when the endpoint is enabled again.';
 comment on column postrider.endpoint.disabled_reason is 'Why the worker disabled the endpoint, if it did.';

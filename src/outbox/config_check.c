@@ -9,9 +9,6 @@
  * endpoint whatever is in its row.  NULL in a column that must not be NULL is
  * left to its constraint, which comes after the triggers.
  *
- * Columns are found by name and their types compared, for anybody who may
- * call these functions can put them on a table of his own.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -22,16 +19,16 @@
 #include "content/filter.h"
 #include "content/header.h"
 #include "content/topic.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "outbox/name.h"
+#include "outbox/policy_row.h"
 #include "outbox/topic_schema.h"
+#include "outbox/trigger_row.h"
 #include "security/guard.h"
 #include "util/sql.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/rel.h"
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(postrider_check_endpoint);
@@ -44,14 +41,6 @@ PG_FUNCTION_INFO_V1(postrider_check_topic);
 #define MAX_SCHEDULE 100
 #define MAX_ATTEMPTS 1000
 #define MAX_IN_FLIGHT 1000
-
-typedef struct Row
-{
-	TupleDesc	desc;
-	HeapTuple	tuple;
-	HeapTuple	old_tuple;		/* NULL if the row is new */
-	const char *endpoint;		/* name for messages */
-} Row;
 
 static SqlStatement find_secret = {
 	.text =
@@ -78,93 +67,8 @@ static SqlStatement find_mapping = {
 };
 
 /*
- * The row and its columns
+ * Endpoints
  */
-
-static Row
-row_of_trigger(FunctionCallInfo fcinfo, const char *function)
-{
-	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	Row			row = {0};
-
-	if (!CALLED_AS_TRIGGER(fcinfo) ||
-		!TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
-		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ||
-		TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" must be called before insert or update for each row",
-						function)));
-	row.desc = RelationGetDescr(trigger->tg_relation);
-	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
-	{
-		row.tuple = trigger->tg_newtuple;
-		row.old_tuple = trigger->tg_trigtuple;
-	}
-	else
-		row.tuple = trigger->tg_trigtuple;
-	return row;
-}
-
-static int
-column_number(const Row *row, const char *column, Oid type)
-{
-	int			number = SPI_fnumber(row->desc, column);
-
-	if (number <= 0 || SPI_gettypeid(row->desc, number) != type)
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("table has no column \"%s\" of type %s", column,
-						format_type_be(type))));
-	return number;
-}
-
-static Datum
-get_column(const Row *row, HeapTuple tuple, const char *column, Oid type,
-		   bool *isnull)
-{
-	return heap_getattr(tuple, column_number(row, column, type), row->desc,
-						isnull);
-}
-
-/* NULL for NULL */
-static char *
-get_text(const Row *row, HeapTuple tuple, const char *column)
-{
-	bool		isnull;
-	Datum		value = get_column(row, tuple, column, TEXTOID, &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
-}
-
-/* True if the column has a value that is not NULL and was not there before. */
-static bool
-get_new(const Row *row, const char *column, Oid type, Datum *value)
-{
-	Form_pg_attribute attribute;
-	Datum		old_value;
-	bool		isnull;
-
-	*value = get_column(row, row->tuple, column, type, &isnull);
-	if (isnull || row->old_tuple == NULL)
-		return !isnull;
-	old_value = get_column(row, row->old_tuple, column, type, &isnull);
-	if (isnull)
-		return true;
-	attribute = TupleDescAttr(row->desc, column_number(row, column, type) - 1);
-	return !datum_image_eq(*value, old_value, attribute->attbyval,
-						   attribute->attlen);
-}
-
-/* The same for text; NULL if there is no new value. */
-static char *
-get_new_text(const Row *row, const char *column)
-{
-	Datum		value;
-
-	return get_new(row, column, TEXTOID, &value) ?
-		TextDatumGetCString(value) : NULL;
-}
 
 static bool
 row_exists(SqlStatement *statement, const char *name)
@@ -179,34 +83,17 @@ row_exists(SqlStatement *statement, const char *name)
 	return exists;
 }
 
-static void refuse(const Row *row, const char *column, const char *problem,
-				   const char *hint) pg_attribute_noreturn();
-
-static void
-refuse(const Row *row, const char *column, const char *problem,
-	   const char *hint)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s of endpoint \"%s\" %s", column, row->endpoint, problem),
-			 hint ? errhint("%s", hint) : 0));
-}
-
 /* Names the endpoint where the code that raises an error does not know it. */
 static void
 endpoint_context(void *arg)
 {
-	errcontext("endpoint \"%s\"", ((const Row *) arg)->endpoint);
+	errcontext("endpoint \"%s\"", ((const TriggerRow *) arg)->endpoint);
 }
 
-/*
- * Endpoints
- */
-
 static void
-check_identity(const Row *row)
+check_identity(const TriggerRow *row)
 {
-	char	   *new_name = get_new_text(row, "name");
+	char	   *new_name = postrider_trigger_new_text(row, "name");
 	Datum		id;
 
 	if (new_name != NULL)
@@ -217,9 +104,9 @@ check_identity(const Row *row)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("name of endpoint \"%s\" cannot be changed",
-						get_text(row, row->old_tuple, "name")),
+						postrider_trigger_text(row, row->old_tuple, "name")),
 				 errhint("Insert another endpoint and move the subscriptions to it.")));
-	if (get_new(row, "id", INT4OID, &id))
+	if (postrider_trigger_get_new(row, "id", INT4OID, &id))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("id of endpoint \"%s\" cannot be changed",
@@ -228,97 +115,97 @@ check_identity(const Row *row)
 }
 
 static void
-check_request(Row *row)
+check_request(TriggerRow *row)
 {
 	ErrorContextCallback context = {
 		.previous = error_context_stack,
 		.callback = endpoint_context,
 		.arg = row
 	};
-	char	   *url = get_new_text(row, "url");
-	char	   *method = get_new_text(row, "method");
+	char	   *url = postrider_trigger_new_text(row, "url");
+	char	   *method = postrider_trigger_new_text(row, "method");
 	Datum		headers;
 
 	error_context_stack = &context;
 	if (url != NULL)
 		postrider_guard_require_url(url);
-	if (get_new(row, "headers", JSONBOID, &headers))
+	if (postrider_trigger_get_new(row, "headers", JSONBOID, &headers))
 		postrider_headers_require(DatumGetJsonbP(headers));
 	error_context_stack = context.previous;
 
 	if (method != NULL && strcmp(method, "POST") != 0 &&
 		strcmp(method, "PUT") != 0 && strcmp(method, "PATCH") != 0)
-		refuse(row, "method", "is not supported", "Use POST, PUT or PATCH.");
+		postrider_trigger_refuse(row, "method", "is not supported", "Use POST, PUT or PATCH.");
 }
 
 static void
-check_number(const Row *row, const char *column, int32 max)
+check_number(const TriggerRow *row, const char *column, int32 max)
 {
 	Datum		value;
 
-	if (get_new(row, column, INT4OID, &value) &&
+	if (postrider_trigger_get_new(row, column, INT4OID, &value) &&
 		(DatumGetInt32(value) < 1 || DatumGetInt32(value) > max))
-		refuse(row, column, psprintf("must be between 1 and %d", max), NULL);
+		postrider_trigger_refuse(row, column, psprintf("must be between 1 and %d", max), NULL);
 }
 
 static int64
-interval_ms(const Row *row, const char *column, Datum value)
+interval_ms(const TriggerRow *row, const char *column, Datum value)
 {
 	const Interval *interval = DatumGetIntervalP(value);
 
 	if (interval->month != 0)
-		refuse(row, column, "must not have months or years in it",
+		postrider_trigger_refuse(row, column, "must not have months or years in it",
 			   "Write it in days, hours, minutes and seconds.");
 	return postrider_interval_ms(interval);
 }
 
 static bool
-get_new_ms(const Row *row, const char *column, int64 *ms)
+get_new_ms(const TriggerRow *row, const char *column, int64 *ms)
 {
 	Datum		value;
 
-	if (!get_new(row, column, INTERVALOID, &value))
+	if (!postrider_trigger_get_new(row, column, INTERVALOID, &value))
 		return false;
 	*ms = interval_ms(row, column, value);
 	return true;
 }
 
 static void
-check_times(const Row *row)
+check_times(const TriggerRow *row)
 {
 	bool		base_isnull;
 	bool		max_isnull;
-	Datum		base = get_column(row, row->tuple, "backoff_base", INTERVALOID,
+	Datum		base = postrider_trigger_get(row, row->tuple, "backoff_base", INTERVALOID,
 								  &base_isnull);
-	Datum		max = get_column(row, row->tuple, "backoff_max", INTERVALOID,
+	Datum		max = postrider_trigger_get(row, row->tuple, "backoff_max", INTERVALOID,
 								 &max_isnull);
 	int64		ms;
 	bool		changed = false;
 
 	if (get_new_ms(row, "timeout", &ms) &&
 		(ms < MIN_TIMEOUT_MS || ms > MAX_TIMEOUT_MS))
-		refuse(row, "timeout", "must be between 10 milliseconds and 5 minutes",
+		postrider_trigger_refuse(row, "timeout", "must be between 10 milliseconds and 5 minutes",
 			   NULL);
 	if (get_new_ms(row, "backoff_base", &ms))
 	{
 		changed = true;
 		if (ms < 1)
-			refuse(row, "backoff_base", "must be at least 1 millisecond", NULL);
+			postrider_trigger_refuse(row, "backoff_base", "must be at least 1 millisecond", NULL);
 	}
 	if (get_new_ms(row, "backoff_max", &ms))
 	{
 		changed = true;
 		if (ms > MAX_WAIT_MS)
-			refuse(row, "backoff_max", "must be at most 30 days", NULL);
+			postrider_trigger_refuse(row, "backoff_max", "must be at most 30 days", NULL);
 	}
 	if (changed && !base_isnull && !max_isnull &&
 		interval_ms(row, "backoff_base", base) > interval_ms(row, "backoff_max", max))
-		refuse(row, "backoff_base", "must not be longer than its backoff_max",
+		postrider_trigger_refuse(row, "backoff_base", "must not be longer than its backoff_max",
 			   NULL);
 }
 
 static void
-check_schedule(const Row *row)
+check_schedule(const TriggerRow *row)
 {
 	const char *column = "retry_schedule";
 	Datum		value;
@@ -327,18 +214,18 @@ check_schedule(const Row *row)
 	bool	   *nulls;
 	int			count;
 
-	if (!get_new(row, column, INTERVALARRAYOID, &value))
+	if (!postrider_trigger_get_new(row, column, INTERVALARRAYOID, &value))
 		return;
 	array = DatumGetArrayTypeP(value);
 	if (ARR_NDIM(array) > 1)
-		refuse(row, column, "must have one dimension only", NULL);
+		postrider_trigger_refuse(row, column, "must have one dimension only", NULL);
 	deconstruct_array(array, INTERVALOID, sizeof(Interval), false,
 					  TYPALIGN_DOUBLE, &elements, &nulls, &count);
 	if (count == 0)
-		refuse(row, column, "must not be empty",
+		postrider_trigger_refuse(row, column, "must not be empty",
 			   "Set it to NULL to use backoff_base and backoff_max.");
 	if (count > MAX_SCHEDULE)
-		refuse(row, column,
+		postrider_trigger_refuse(row, column,
 			   psprintf("must not have more than %d waits", MAX_SCHEDULE),
 			   "The last wait repeats until max_attempts is reached.");
 	for (int i = 0; i < count; i++)
@@ -346,18 +233,18 @@ check_schedule(const Row *row)
 		int64		wait;
 
 		if (nulls[i])
-			refuse(row, column, "must not have NULL in it", NULL);
+			postrider_trigger_refuse(row, column, "must not have NULL in it", NULL);
 		wait = interval_ms(row, column, elements[i]);
 		if (wait < 0 || wait > MAX_WAIT_MS)
-			refuse(row, column, "must have waits between zero and 30 days only",
+			postrider_trigger_refuse(row, column, "must have waits between zero and 30 days only",
 				   NULL);
 	}
 }
 
 static void
-check_signing_secret(const Row *row)
+check_signing_secret(const TriggerRow *row)
 {
-	char	   *secret = get_new_text(row, "signing_secret");
+	char	   *secret = postrider_trigger_new_text(row, "signing_secret");
 
 	if (secret != NULL && !row_exists(&find_secret, secret))
 		ereport(ERROR,
@@ -370,9 +257,9 @@ check_signing_secret(const Row *row)
 
 /* Whoever enables an endpoint again has seen the reason. */
 static HeapTuple
-clear_disabled_reason(const Row *row)
+clear_disabled_reason(const TriggerRow *row)
 {
-	int			column = column_number(row, "disabled_reason", TEXTOID);
+	int			column = postrider_trigger_column(row, "disabled_reason", TEXTOID);
 	Datum		value = (Datum) 0;
 	bool		set_null = true;
 	bool		enabled;
@@ -381,9 +268,9 @@ clear_disabled_reason(const Row *row)
 
 	if (row->old_tuple == NULL)
 		return row->tuple;
-	enabled = DatumGetBool(get_column(row, row->tuple, "enabled", BOOLOID,
+	enabled = DatumGetBool(postrider_trigger_get(row, row->tuple, "enabled", BOOLOID,
 									  &isnull)) && !isnull;
-	was_enabled = DatumGetBool(get_column(row, row->old_tuple, "enabled",
+	was_enabled = DatumGetBool(postrider_trigger_get(row, row->old_tuple, "enabled",
 										  BOOLOID, &isnull)) && !isnull;
 	if (!enabled || was_enabled)
 		return row->tuple;
@@ -395,9 +282,9 @@ clear_disabled_reason(const Row *row)
 Datum
 postrider_check_endpoint(PG_FUNCTION_ARGS)
 {
-	Row			row = row_of_trigger(fcinfo, "check_endpoint");
+	TriggerRow	row = postrider_trigger_row(fcinfo, "check_endpoint");
 
-	row.endpoint = get_text(&row, row.tuple, "name");
+	row.endpoint = postrider_trigger_text(&row, row.tuple, "name");
 	if (row.endpoint == NULL)
 		return PointerGetDatum(row.tuple);
 
@@ -408,6 +295,7 @@ postrider_check_endpoint(PG_FUNCTION_ARGS)
 	check_number(&row, "max_attempts", MAX_ATTEMPTS);
 	check_number(&row, "max_in_flight", MAX_IN_FLIGHT);
 	check_signing_secret(&row);
+	postrider_policy_require(&row);
 	return PointerGetDatum(clear_disabled_reason(&row));
 }
 
@@ -416,14 +304,14 @@ postrider_check_endpoint(PG_FUNCTION_ARGS)
  */
 
 static void
-check_pattern(Row *row)
+check_pattern(TriggerRow *row)
 {
 	ErrorContextCallback context = {
 		.previous = error_context_stack,
 		.callback = endpoint_context,
 		.arg = row
 	};
-	char	   *pattern = get_new_text(row, "topic");
+	char	   *pattern = postrider_trigger_new_text(row, "topic");
 
 	error_context_stack = &context;
 	if (pattern != NULL)
@@ -432,11 +320,11 @@ check_pattern(Row *row)
 }
 
 static void
-check_filter(const Row *row)
+check_filter(const TriggerRow *row)
 {
 	Datum		filter;
 
-	if (get_new(row, "filter", JSONPATHOID, &filter) &&
+	if (postrider_trigger_get_new(row, "filter", JSONPATHOID, &filter) &&
 		postrider_filter_has_variable(DatumGetJsonPathP(filter)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -447,9 +335,9 @@ check_filter(const Row *row)
 
 /* A version that does not exist is refused by the foreign key. */
 static void
-check_mapping(const Row *row)
+check_mapping(const TriggerRow *row)
 {
-	char	   *mapping = get_new_text(row, "mapping");
+	char	   *mapping = postrider_trigger_new_text(row, "mapping");
 
 	if (mapping != NULL && !row_exists(&find_mapping, mapping))
 		ereport(ERROR,
@@ -463,16 +351,16 @@ check_mapping(const Row *row)
 Datum
 postrider_check_subscription(PG_FUNCTION_ARGS)
 {
-	Row			row = row_of_trigger(fcinfo, "check_subscription");
+	TriggerRow	row = postrider_trigger_row(fcinfo, "check_subscription");
 
-	row.endpoint = get_text(&row, row.tuple, "endpoint");
+	row.endpoint = postrider_trigger_text(&row, row.tuple, "endpoint");
 	if (row.endpoint == NULL)
 		return PointerGetDatum(row.tuple);
 
 	check_pattern(&row);
 	check_filter(&row);
 	check_mapping(&row);
-	if (get_new_text(&row, "endpoint") != NULL &&
+	if (postrider_trigger_new_text(&row, "endpoint") != NULL &&
 		!row_exists(&find_endpoint, row.endpoint))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -491,10 +379,10 @@ postrider_check_subscription(PG_FUNCTION_ARGS)
  * one is kept by another trigger.
  */
 static HeapTuple
-count_version(const Row *row)
+count_version(const TriggerRow *row)
 {
-	int			column = column_number(row, "version", INT4OID);
-	int			schema = column_number(row, "schema", JSONBOID);
+	int			column = postrider_trigger_column(row, "version", INT4OID);
+	int			schema = postrider_trigger_column(row, "schema", JSONBOID);
 	Datum		old_schema;
 	Datum		new_schema;
 	Datum		old_version;
@@ -508,7 +396,7 @@ count_version(const Row *row)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("version of topic \"%s\" cannot be set",
-						get_text(row, row->old_tuple, "name")),
+						postrider_trigger_text(row, row->old_tuple, "name")),
 				 errhint("It goes up by itself when the schema is replaced.")));
 	old_schema = heap_getattr(row->old_tuple, schema, row->desc, &old_isnull);
 	new_schema = heap_getattr(row->tuple, schema, row->desc, &isnull);
@@ -518,7 +406,7 @@ count_version(const Row *row)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("topic \"%s\" has no more versions",
-						get_text(row, row->old_tuple, "name"))));
+						postrider_trigger_text(row, row->old_tuple, "name"))));
 	version = Int32GetDatum(DatumGetInt32(version) + 1);
 	isnull = false;
 	return heap_modify_tuple_by_cols(row->tuple, row->desc, 1, &column,
@@ -526,17 +414,17 @@ count_version(const Row *row)
 }
 
 static void
-check_schema(const Row *row, const char *name)
+check_schema(const TriggerRow *row, const char *name)
 {
 	Datum		schema;
 	Datum		old_schema = (Datum) 0;
 	bool		isnull = true;
-	char	   *compatibility = get_text(row, row->tuple, "compatibility");
+	char	   *compatibility = postrider_trigger_text(row, row->tuple, "compatibility");
 
-	if (!get_new(row, "schema", JSONBOID, &schema))
+	if (!postrider_trigger_get_new(row, "schema", JSONBOID, &schema))
 		return;
 	if (row->old_tuple != NULL)
-		old_schema = get_column(row, row->old_tuple, "schema", JSONBOID, &isnull);
+		old_schema = postrider_trigger_get(row, row->old_tuple, "schema", JSONBOID, &isnull);
 	postrider_topic_schema_require(name, DatumGetJsonbP(schema),
 								   isnull ? NULL : DatumGetJsonbP(old_schema),
 								   compatibility != NULL &&
@@ -547,9 +435,9 @@ check_schema(const Row *row, const char *name)
 Datum
 postrider_check_topic(PG_FUNCTION_ARGS)
 {
-	Row			row = row_of_trigger(fcinfo, "check_topic");
-	char	   *new_name = get_new_text(&row, "name");
-	char	   *name = get_text(&row, row.tuple, "name");
+	TriggerRow	row = postrider_trigger_row(fcinfo, "check_topic");
+	char	   *new_name = postrider_trigger_new_text(&row, "name");
+	char	   *name = postrider_trigger_text(&row, row.tuple, "name");
 
 	if (new_name != NULL)
 		postrider_topic_require(new_name, strlen(new_name));

@@ -1,0 +1,55 @@
+/*-------------------------------------------------------------------------
+ *
+ * trigger_row.h
+ *	  The row that a trigger on a configuration table is to check.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef POSTRIDER_TRIGGER_ROW_H
+#define POSTRIDER_TRIGGER_ROW_H
+
+#include "postgres.h"
+
+#include "access/htup.h"
+#include "access/tupdesc.h"
+#include "fmgr.h"
+
+typedef struct TriggerRow
+{
+	TupleDesc	desc;
+	HeapTuple	tuple;
+	HeapTuple	old_tuple;		/* NULL if the row is new */
+	const char *endpoint;		/* name for messages */
+} TriggerRow;
+
+/* ereport(ERROR) if it is no trigger before insert or update for each row. */
+extern TriggerRow postrider_trigger_row(FunctionCallInfo fcinfo,
+										   const char *function);
+
+/* ereport(ERROR) if there is no such column of that type. */
+extern int	postrider_trigger_column(const TriggerRow *row, const char *column,
+								 Oid type);
+extern Datum postrider_trigger_get(const TriggerRow *row, HeapTuple tuple,
+							   const char *column, Oid type, bool *isnull);
+
+/* NULL for NULL */
+extern char *postrider_trigger_text(const TriggerRow *row, HeapTuple tuple,
+								const char *column);
+
+/* True if the column has a value that is not NULL and was not there before. */
+extern bool postrider_trigger_get_new(const TriggerRow *row, const char *column,
+								  Oid type, Datum *value);
+
+/* True if the row is new or has another value, NULL or not, than before. */
+extern bool postrider_trigger_changed(const TriggerRow *row, const char *column,
+								  Oid type);
+
+/* The same as postrider_trigger_get_new() for text; NULL if there is no new value. */
+extern char *postrider_trigger_new_text(const TriggerRow *row, const char *column);
+
+/* ereport(ERROR): the column of the endpoint has this problem. */
+extern void postrider_trigger_refuse(const TriggerRow *row, const char *column,
+								 const char *problem,
+								 const char *hint) pg_attribute_noreturn();
+
+#endif							/* POSTRIDER_TRIGGER_ROW_H */
