@@ -25,9 +25,10 @@ grant execute on function
 	postrider.id_floor(timestamptz)
 to postrider_writer, postrider_admin;
 
-grant select on postrider.delivery, postrider.worker to postrider_reader, postrider_admin;
+grant select on postrider.delivery, postrider.worker, postrider.endpoint_health to postrider_reader, postrider_admin;
 grant execute on function
 	postrider.worker_status(),
+	postrider.endpoint_status(),
 	postrider.id_time(uuid),
 	postrider.id_floor(timestamptz),
 	postrider.topic_matches(text, text),

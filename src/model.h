@@ -19,6 +19,7 @@
 
 #include "datatype/timestamp.h"
 #include "lib/ilist.h"
+#include "policy/policy.h"
 #include "utils/uuid.h"
 
 /* A header to send; both strings are valid by content/header.h. */
@@ -87,7 +88,7 @@ typedef struct Endpoint
 	int64		backoff_max_ms;
 	int			schedule_length;	/* 0: use the formula */
 	int64	   *schedule_ms;
-	int			max_in_flight;
+	Policy		policy;			/* limits, breaker, order, batches */
 	unsigned char *signing_key; /* NULL: do not sign */
 	Size		signing_key_length;
 	char	   *signing_error;	/* the secret is needed but cannot be read */

@@ -19,7 +19,9 @@
  * curl.  A worker that catches an ERROR from here unblocks signals again.
  *
  * Fairness.  Lanes that have something to send and are allowed to stand in the list
- * of ready lanes and send one request each in turn.  Where requests are
+ * of ready lanes and send one request each in turn; those that may later
+ * (Retry-After, rate limits, the circuit breaker: governor.c) stand in a heap by
+ * the time at which they may.  Where requests are
  * scarce (postrider.max_connections), a lane may have as many in flight as
  * are still free, one in any case, so that hanging endpoints leave room.  Only
  * where the process has no more descriptors must everybody wait.
@@ -37,6 +39,7 @@
 #include "delivery/watch.h"
 #include "guc.h"
 #include "libpq/pqsignal.h"
+#include "mb/pg_wchar.h"
 #include "util/text.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -58,13 +61,13 @@ static CURLM *multi = NULL;
 /* When curl wants to be called; DT_NOEND if it does not. */
 static TimestampTz curl_deadline = DT_NOEND;
 
-/* Lanes with something to send: those that may, and those under Retry-After. */
+/* Lanes with something to send: those that may, and those that may later. */
 static dlist_head ready_lanes = DLIST_STATIC_INIT(ready_lanes);
 static int	ready_count = 0;
-static dlist_head blocked_lanes = DLIST_STATIC_INIT(blocked_lanes);
+static pairingheap *blocked_lanes = NULL;
 
-/* No blocked lane may send before this time. */
-static TimestampTz unblock_at = DT_NOEND;
+/* What people want to hear of, until the worker has passed it on. */
+static dlist_head events = DLIST_STATIC_INIT(events);
 
 /* Deliveries that wait to be settled. */
 static dlist_head finished = DLIST_STATIC_INIT(finished);
@@ -86,9 +89,21 @@ watch_time(CURLM *handle, long timeout_ms, void *arg)
 	return 0;
 }
 
+/* The lane that may send first is on top. */
+static int
+compare_ready(const pairingheap_node *a, const pairingheap_node *b, void *arg)
+{
+	TimestampTz ready_a = pairingheap_const_container(Lane, heap_node, a)->ready_at;
+	TimestampTz ready_b = pairingheap_const_container(Lane, heap_node, b)->ready_at;
+
+	return ready_a == ready_b ? 0 : ready_a < ready_b ? 1 : -1;
+}
+
 int
 postrider_engine_start(void)
 {
+	MemoryContext old;
+
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 ||
 		(multi = curl_multi_init()) == NULL)
 		ereport(ERROR,
@@ -96,6 +111,9 @@ postrider_engine_start(void)
 				 errmsg("could not start libcurl")));
 	engine_context = AllocSetContextCreate(TopMemoryContext, "postrider engine",
 										   ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	blocked_lanes = pairingheap_allocate(compare_ready, NULL);
+	MemoryContextSwitchTo(old);
 	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, watch_time);
 	curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
 	socket_limit = postrider_descriptor_reserve(Max(SOCKETS_WANTED,
@@ -116,49 +134,74 @@ lane_limit(const Lane *lane)
 	int			most = Min(postrider_max_connections, socket_limit);
 	int			free_requests = Max(most - in_flight, 0);
 
-	return Min(lane->endpoint->max_in_flight,
+	return Min(postrider_governor_limit(&lane->governor),
 			   Max(lane->in_flight + (free_requests > lane->in_flight), 1));
 }
 
-/* Puts a lane in the list where it belongs by its state now. */
+static void
+leave_state(Lane *lane)
+{
+	if (lane->state == LANE_READY)
+	{
+		dlist_delete(&lane->node);
+		ready_count--;
+	}
+	else if (lane->state == LANE_BLOCKED)
+		pairingheap_remove(blocked_lanes, &lane->heap_node);
+	lane->state = LANE_RESTING;
+}
+
+/* Puts a lane where it belongs by its state now. */
 static void
 update_lane(Lane *lane, TimestampTz now)
 {
 	LaneState	state = LANE_RESTING;
+	TimestampTz ready_at = now;
 
 	if (lane->queued > 0 && lane->endpoint->enabled &&
-		lane->in_flight < lane->endpoint->max_in_flight)
-		state = lane->blocked_until > now ? LANE_BLOCKED : LANE_READY;
-	if (state == LANE_BLOCKED)
-		unblock_at = Min(unblock_at, lane->blocked_until);
-	if (state == lane->state)
+		lane->in_flight < postrider_governor_limit(&lane->governor))
+	{
+		ready_at = Max(postrider_governor_next(&lane->governor, now), lane->blocked_until);
+		/* The result of the breaker's probe comes here again. */
+		state = ready_at == DT_NOEND ? LANE_RESTING :
+			ready_at > now ? LANE_BLOCKED : LANE_READY;
+	}
+	if (state == lane->state && (state != LANE_BLOCKED || ready_at == lane->ready_at))
 		return;
 
-	if (lane->state != LANE_RESTING)
-		dlist_delete(&lane->node);
-	if (lane->state == LANE_READY)
-		ready_count--;
+	leave_state(lane);
 	if (state == LANE_READY)
 	{
 		dlist_push_tail(&ready_lanes, &lane->node);
 		ready_count++;
 	}
 	else if (state == LANE_BLOCKED)
-		dlist_push_tail(&blocked_lanes, &lane->node);
+	{
+		lane->ready_at = ready_at;
+		pairingheap_add(blocked_lanes, &lane->heap_node);
+	}
 	lane->state = state;
 }
 
-/* Frees the lanes whose Retry-After has passed. */
+static Lane *
+first_blocked(void)
+{
+	return pairingheap_is_empty(blocked_lanes) ? NULL :
+		pairingheap_container(Lane, heap_node, pairingheap_first(blocked_lanes));
+}
+
+/* Lets those lanes go whose time has come. */
 static void
 unblock_lanes(TimestampTz now)
 {
-	dlist_mutable_iter iter;
+	Lane	   *lane;
 
-	if (unblock_at > now)
-		return;
-	unblock_at = DT_NOEND;
-	dlist_foreach_modify(iter, &blocked_lanes)
-		update_lane(dlist_container(Lane, node, iter.cur), now);
+	while ((lane = first_blocked()) != NULL && lane->ready_at <= now)
+	{
+		/* It may have to wait again, for somebody else has taken the token. */
+		leave_state(lane);
+		update_lane(lane, now);
+	}
 }
 
 void
@@ -230,36 +273,70 @@ give_up_unmapped(Delivery *delivery, TimestampTz now)
 	finish_attempt(delivery);
 }
 
-/* Sends the next delivery of a lane, or ends it if it cannot be sent. */
+/* Notes what people want to hear of an endpoint. */
 static void
+report(void *arg, GovernorEventKind kind, const RateUse *use)
+{
+	Endpoint   *endpoint = arg;
+	EngineEvent *event = palloc0(sizeof(EngineEvent));
+	const BreakerState *breaker = &endpoint->lane->governor.breaker;
+
+	event->kind = kind;
+	event->endpoint_id = endpoint->id;
+	event->endpoint = pstrdup(endpoint->name);
+	event->until = breaker->open_until_us;
+	event->failing_since = breaker->failures > 0 ? breaker->failing_since_us : 0;
+	event->failures = breaker->failures;
+	event->error = pstrdup(endpoint->lane->last_error);
+	if (use != NULL)
+		event->use = *use;
+	dlist_push_tail(&events, &event->node);
+	if (kind == GOVERNOR_DISABLED)
+		endpoint->enabled = false;
+}
+
+/*
+ * Sends the next delivery of a lane, or ends it if it cannot be sent; false if
+ * the lane may not send now.
+ */
+static bool
 send_next(Lane *lane, TimestampTz now)
 {
-	Delivery   *delivery = postrider_lane_pop(lane, now);
+	Delivery   *delivery;
 	Request    *request;
+	Permit		permit;
 
+	if (!postrider_governor_take(&lane->governor, now, &permit, report, lane->endpoint))
+		return false;
+	delivery = postrider_lane_pop(lane, now);
 	queued--;
 	memset(&delivery->result, 0, sizeof(AttemptResult));
 	if (delivery->message->expires_at <= now)
 	{
+		postrider_governor_give_back(&lane->governor, &permit);
 		expire(delivery, now);
-		return;
+		return true;
 	}
 	if (delivery->problem)
 	{
+		postrider_governor_give_back(&lane->governor, &permit);
 		give_up_unmapped(delivery, now);
-		return;
+		return true;
 	}
 	request = postrider_request_acquire(lane->endpoint);
 	if (!postrider_request_fill(request, delivery, now))
 	{
 		postrider_request_release(request);
+		postrider_governor_give_back(&lane->governor, &permit);
 		fail_unsent(delivery, now);
-		return;
+		return true;
 	}
+	request->permit = permit;
 	delivery->result.started_at = now;
 	lane->in_flight++;
 	in_flight++;
 	curl_multi_add_handle(multi, request->easy);
+	return true;
 }
 
 /* Lets each ready lane send one request in turn, until none may send more. */
@@ -279,14 +356,47 @@ start_requests(TimestampTz now)
 											   dlist_pop_head_node(&ready_lanes));
 
 			dlist_push_tail(&ready_lanes, &lane->node);
-			if (lane->in_flight < lane_limit(lane) && in_flight < socket_limit)
-			{
-				send_next(lane, now);
+			if (lane->in_flight < lane_limit(lane) && in_flight < socket_limit &&
+				send_next(lane, now))
 				progress = true;
-			}
 			update_lane(lane, now);
 		}
 	}
+}
+
+static void
+note_result(Lane *lane, const AttemptResult *result, TimestampTz now)
+{
+	if (result->outcome == OUTCOME_DELIVERED)
+	{
+		lane->last_success_at = now;
+		return;
+	}
+	strlcpy(lane->last_error, result->error ? result->error : "", sizeof(lane->last_error));
+	lane->last_error[pg_mbcliplen(lane->last_error, strlen(lane->last_error),
+								  sizeof(lane->last_error) - 1)] = '\0';
+	lane->last_error_at = now;
+}
+
+/* Tells the governor of a lane how a request has ended. */
+static void
+govern(Lane *lane, const Request *request, const AttemptResult *result,
+	   int64 retry_after_ms, TimestampTz now)
+{
+	GovernorResult told = {
+		.answered = result->status_code > 0,
+		.healthy = result->outcome == OUTCOME_DELIVERED ||
+		(result->status_code >= 300 && result->status_code <= 499),
+		.timed_out = result->error_code != NULL && strcmp(result->error_code, "timeout") == 0,
+		.throttled = result->status_code == 429,
+		.retry_after_ms = retry_after_ms,
+		.max_wait_ms = lane->endpoint->backoff_max_ms,
+		.in_flight = lane->in_flight,
+		.sent_at = result->started_at
+	};
+
+	postrider_governor_result(&lane->governor, &request->permit, &told, now, report,
+							  lane->endpoint);
 }
 
 /* An attempt has ended: decide what that means and hand the delivery back. */
@@ -316,16 +426,17 @@ end_request(Request *request, CURLcode code, TimestampTz now)
 							   retry_after_ms, delivery->message->expires_at,
 							   now, pg_prng_double(&pg_global_prng_state));
 	}
+	note_result(lane, result, now);
+	govern(lane, request, result, retry_after_ms, now);
 	lane->failures = result->outcome == OUTCOME_DELIVERED ? 0 : lane->failures + 1;
 	lane->in_flight--;
 	in_flight--;
 	postrider_request_release(request);
 	finish_attempt(delivery);
-	if (result->disable_endpoint)
-	{
-		endpoint->enabled = false;
+	if (result->disable_endpoint && endpoint->enabled)
+		report(endpoint, GOVERNOR_DISABLED, NULL);
+	if (!endpoint->enabled)
 		postrider_engine_endpoint_changed(endpoint);
-	}
 	update_lane(lane, now);
 }
 
@@ -389,16 +500,8 @@ postrider_engine_run(TimestampTz now)
 void
 postrider_engine_shift(int64 microseconds)
 {
-	dlist_iter	iter;
-
 	if (!TIMESTAMP_NOT_FINITE(curl_deadline))
 		curl_deadline += microseconds;
-	if (!TIMESTAMP_NOT_FINITE(unblock_at))
-		unblock_at += microseconds;
-	dlist_foreach(iter, &blocked_lanes)
-		postrider_lane_shift(dlist_container(Lane, node, iter.cur), microseconds);
-	dlist_foreach(iter, &ready_lanes)
-		postrider_lane_shift(dlist_container(Lane, node, iter.cur), microseconds);
 }
 
 void
@@ -410,7 +513,8 @@ postrider_engine_hold(void)
 long
 postrider_engine_timeout_ms(TimestampTz now)
 {
-	TimestampTz deadline = Min(curl_deadline, unblock_at);
+	Lane	   *blocked = first_blocked();
+	TimestampTz deadline = Min(curl_deadline, blocked ? blocked->ready_at : DT_NOEND);
 
 	if (deadline == DT_NOEND)
 		return -1;
@@ -467,6 +571,12 @@ postrider_engine_forget(Endpoint *endpoint)
 	postrider_request_discard_idle(endpoint);
 	pfree(endpoint->lane);
 	endpoint->lane = NULL;
+}
+
+dlist_head *
+postrider_engine_events(void)
+{
+	return &events;
 }
 
 dlist_head *

@@ -14,6 +14,20 @@
 #include "delivery/lane.h"
 #include "model.h"
 
+/* What people want to hear of an endpoint; palloc'd, as its name. */
+typedef struct EngineEvent
+{
+	dlist_node	node;
+	GovernorEventKind kind;
+	int32		endpoint_id;
+	char	   *endpoint;
+	TimestampTz until;			/* opened: so long */
+	TimestampTz failing_since;	/* 0: it does not fail */
+	int64		failures;		/* since then */
+	char	   *error;			/* of the last attempt that failed, or "" */
+	RateUse		use;			/* of the limit that a warning is about */
+} EngineEvent;
+
 /*
  * Starts the engine; the caller waits for the descriptor that it returns
  * to become readable (it is an epoll descriptor with all of curl's sockets).
@@ -32,7 +46,7 @@ extern void postrider_engine_run(TimestampTz now);
 /* Starts no more requests from now on; those in flight may end. */
 extern void postrider_engine_hold(void);
 
-/* The wall clock was set: moves all times of the engine and its lanes. */
+/* The wall clock was set: moves the times of the engine; lanes: postrider_lane_shift(). */
 extern void postrider_engine_shift(int64 microseconds);
 
 /* How long it may be left alone, in milliseconds; -1 for ever. */
@@ -56,6 +70,9 @@ extern void postrider_engine_forget(Endpoint *endpoint);
  */
 extern void postrider_engine_park(Delivery *delivery, PendingReason reason,
 								  TimestampTz until);
+
+/* EngineEvents, oldest first; the caller takes and frees them. */
+extern dlist_head *postrider_engine_events(void);
 
 /* Deliveries that wait to be settled, in the order in which they ended. */
 extern dlist_head *postrider_engine_finished(void);

@@ -33,6 +33,7 @@ postrider_lane_create(Endpoint *endpoint)
 	Lane	   *lane = MemoryContextAllocZero(TopMemoryContext, sizeof(Lane));
 
 	lane->endpoint = endpoint;
+	lane->health_slot = -1;
 	dlist_init(&lane->queue);
 	dlist_init(&lane->idle_requests);
 	return lane;
@@ -45,6 +46,8 @@ postrider_lane_shift(Lane *lane, int64 microseconds)
 		lane->blocked_until += microseconds;
 	if (lane->progress_at != 0)
 		lane->progress_at += microseconds;
+	lane->ready_at += microseconds;
+	postrider_governor_shift(&lane->governor, microseconds);
 }
 
 int
@@ -62,6 +65,19 @@ postrider_lane_room(const Lane *lane)
 			   (int) ((free_bytes - lane->queued_bytes) / average) + 1);
 }
 
+/* While the breaker waits for its probe, nobody knows until when. */
+#define PROBE_PATIENCE_MS 20
+
+TimestampTz
+postrider_lane_blocked_until(const Lane *lane, TimestampTz now)
+{
+	int64		breaker = postrider_breaker_next_us(&lane->governor.breaker, (int64) now);
+
+	if (breaker == PG_INT64_MAX)
+		breaker = (int64) TimestampTzPlusMilliseconds(now, PROBE_PATIENCE_MS);
+	return Max(lane->blocked_until, (TimestampTz) breaker);
+}
+
 LaneAnswer
 postrider_lane_offer(Lane *lane, TimestampTz now)
 {
@@ -69,7 +85,7 @@ postrider_lane_offer(Lane *lane, TimestampTz now)
 		return LANE_OVERFLOWS;
 	if (postrider_lane_room(lane) > 0)
 		return LANE_TAKES;
-	if (lane->failures < LANE_FAILING && lane->blocked_until <= now &&
+	if (lane->failures < LANE_FAILING && postrider_lane_blocked_until(lane, now) <= now &&
 		!TimestampDifferenceExceeds(lane->progress_at, now, LANE_PATIENCE_MS))
 		return LANE_BUSY;
 	lane->endpoint->overflowing = true;

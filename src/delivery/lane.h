@@ -21,7 +21,9 @@
 
 #include "postgres.h"
 
+#include "delivery/governor.h"
 #include "lib/ilist.h"
+#include "lib/pairingheap.h"
 #include "model.h"
 
 #define LANE_CAPACITY		1024
@@ -29,6 +31,7 @@
 
 /* After so many failures in a row a full lane overflows at once. */
 #define LANE_FAILING		8
+#define LANE_ERROR_BYTES	200
 #define MEMORY_BUDGET_BYTES (48 * 1024 * 1024)
 
 typedef enum LaneState
@@ -36,7 +39,8 @@ typedef enum LaneState
 	LANE_RESTING,				/* nothing to send, or as much as allowed is in
 								 * flight, or not enabled */
 	LANE_READY,
-	LANE_BLOCKED				/* by Retry-After */
+	LANE_BLOCKED				/* by Retry-After, a rate limit or its breaker:
+								 * until ready_at */
 } LaneState;
 
 struct Lane
@@ -50,8 +54,16 @@ struct Lane
 	TimestampTz progress_at;	/* the last time that the queue got shorter,
 								 * or that it became full */
 	int			failures;		/* attempts that failed in a row */
+	char		last_error[LANE_ERROR_BYTES];	/* of an attempt; "" if none */
+	TimestampTz last_error_at;
+	TimestampTz last_success_at;	/* 0: none since the worker started */
+	int			health_slot;	/* in shared memory; -1: none (worker/health.c) */
+	bool		was_enabled;	/* when the configuration was read last */
 	LaneState	state;
-	dlist_node	node;			/* in the engine's list for the state */
+	TimestampTz ready_at;		/* of a blocked lane */
+	Governor	governor;
+	dlist_node	node;			/* in the engine's list of ready lanes */
+	pairingheap_node heap_node; /* in its heap of blocked ones */
 	dlist_head	idle_requests;	/* Requests that are set up for the endpoint */
 };
 
@@ -66,6 +78,9 @@ extern Lane *postrider_lane_create(Endpoint *endpoint);
 
 /* Deliveries that the lane could take now; 0 or more. */
 extern int	postrider_lane_room(const Lane *lane);
+
+/* Retry-After and the circuit breaker: nothing is sent before this time. */
+extern TimestampTz postrider_lane_blocked_until(const Lane *lane, TimestampTz now);
 
 /* May the lane take one more delivery from the log? */
 extern LaneAnswer postrider_lane_offer(Lane *lane, TimestampTz now);

@@ -17,6 +17,7 @@
 #include <curl/curl.h>
 
 #include "delivery/classify.h"
+#include "delivery/governor.h"
 #include "model.h"
 #include "security/signature.h"
 
@@ -35,6 +36,7 @@ typedef struct Request
 	Endpoint   *endpoint;
 	uint64		version;		/* of the endpoint when it was set up */
 	Delivery   *delivery;		/* what it carries; NULL while idle */
+	Permit		permit;			/* that it was sent with */
 
 	/* what the response has brought */
 	bool		address_refused;

@@ -13,6 +13,7 @@
 #include "content/topic.h"
 #include "outbox/config.h"
 #include "outbox/mapping_reference.h"
+#include "outbox/policy_row.h"
 #include "outbox/shard.h"
 #include "security/secret.h"
 #include "util/id.h"
@@ -27,8 +28,8 @@ static SqlStatement select_endpoints = {
 	.text =
 	"select e.id, e.name, e.tenant, e.url, e.method, e.headers, e.timeout,"
 	" e.max_attempts, e.backoff_base, e.backoff_max, e.retry_schedule,"
-	" e.max_in_flight, e.signing_secret, s.ciphertext,"
-	" e.enabled and e.paused_at is null"
+	" e.signing_secret, s.ciphertext, e.enabled and e.paused_at is null,"
+	POSTRIDER_POLICY_COLUMNS(" e")
 	" from postrider.endpoint e"
 	" left join postrider.secret s on s.name = e.signing_secret"
 	" where e.id % $2 = $1",
@@ -49,6 +50,12 @@ static SqlStatement select_subscriptions = {
 	" where s.enabled order by s.id"
 };
 
+/* Of all shards: the limits of all endpoints of a group hold for each. */
+static SqlStatement select_rate_groups = {
+	.text = "select" POSTRIDER_POLICY_COLUMNS(" e")
+	" from postrider.endpoint e where e.rate_group is not null"
+};
+
 /* One entry per endpoint, by pointer, as lanes and deliveries point to it. */
 typedef struct EndpointEntry
 {
@@ -57,7 +64,17 @@ typedef struct EndpointEntry
 	bool		seen;			/* in the load that is going on */
 } EndpointEntry;
 
+/* The limits of a rate group, put together. */
+typedef struct RateGroupPolicy
+{
+	char		name[POLICY_MAX_GROUP_BYTES + 1];
+	RatePolicy	rate;
+} RateGroupPolicy;
+
 static HTAB *endpoints = NULL;
+static MemoryContext group_context = NULL;
+static RateGroupPolicy *groups = NULL;
+static int	group_count = 0;
 static MemoryContext subscription_context = NULL;
 static Subscription *subscriptions = NULL;
 static int	subscription_count = 0;
@@ -155,6 +172,21 @@ read_signing_key(uint64 row, int name_column, int value_column,
 	MemoryContextSwitchTo(old);
 }
 
+/* A policy that makes no sense can only be there if the trigger was disabled. */
+static void
+read_policy(uint64 row, Endpoint *endpoint)
+{
+	TupleDesc	desc;
+	HeapTuple	tuple = postrider_sql_row(row, &desc);
+	PolicyProblem problem;
+
+	if (!postrider_policy_read(desc, tuple, &endpoint->policy, &problem))
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIG_FILE_ERROR),
+				 errmsg("endpoint \"%s\" has the default policy: its %s %s",
+						endpoint->name, problem.column, problem.problem)));
+}
+
 /* Fills in an endpoint's policy from a row. */
 static void
 read_endpoint(uint64 row, Endpoint *endpoint, MemoryContext context)
@@ -173,9 +205,9 @@ read_endpoint(uint64 row, Endpoint *endpoint, MemoryContext context)
 	endpoint->backoff_base_ms = Max(interval_at(row, 8), 1);
 	endpoint->backoff_max_ms = interval_at(row, 9);
 	read_schedule(row, 10, endpoint, context);
-	endpoint->max_in_flight = postrider_sql_int32(row, 11);
-	read_signing_key(row, 12, 13, endpoint, context);
-	endpoint->enabled = postrider_sql_bool(row, 14);
+	read_signing_key(row, 11, 12, endpoint, context);
+	endpoint->enabled = postrider_sql_bool(row, 13);
+	read_policy(row, endpoint);
 	endpoint->policy_context = context;
 	MemoryContextSwitchTo(old);
 }
@@ -257,6 +289,58 @@ load_subscriptions(void)
 	MemoryContextSwitchTo(old);
 }
 
+static RateGroupPolicy *
+find_group(const char *name)
+{
+	for (int i = 0; i < group_count; i++)
+	{
+		if (strcmp(groups[i].name, name) == 0)
+			return &groups[i];
+	}
+	return NULL;
+}
+
+static void
+load_rate_groups(void)
+{
+	uint64		count = postrider_sql_run(&select_rate_groups, NULL, NULL, 0);
+
+	if (group_context == NULL)
+		group_context = AllocSetContextCreate(TopMemoryContext, "postrider rate groups",
+											  ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(group_context);
+	groups = MemoryContextAllocZero(group_context, sizeof(RateGroupPolicy) * (count + 1));
+	group_count = 0;
+	for (uint64 row = 0; row < count; row++)
+	{
+		TupleDesc	desc;
+		HeapTuple	tuple = postrider_sql_row(row, &desc);
+		Policy		policy;
+		PolicyProblem problem;
+		RateGroupPolicy *group;
+
+		if (!postrider_policy_read(desc, tuple, &policy, &problem))
+			continue;
+		group = find_group(policy.rate_group);
+		if (group != NULL)
+		{
+			(void) postrider_rate_merge(&group->rate, &policy.rate);
+			continue;
+		}
+		group = &groups[group_count++];
+		strlcpy(group->name, policy.rate_group, sizeof(group->name));
+		group->rate = policy.rate;
+	}
+}
+
+const RatePolicy *
+postrider_config_rate_group(const char *name)
+{
+	RateGroupPolicy *group = find_group(name);
+
+	return group ? &group->rate : NULL;
+}
+
 bool
 postrider_config_load(EndpointChangedCallback callback)
 {
@@ -277,6 +361,7 @@ postrider_config_load(EndpointChangedCallback callback)
 	while ((entry = hash_seq_search(&scan)) != NULL)
 		entry->seen = false;
 
+	load_rate_groups();
 	count = postrider_sql_run(&select_endpoints, values, NULL, 0);
 	for (uint64 row = 0; row < count; row++)
 	{

@@ -42,6 +42,12 @@ typedef void (*EndpointChangedCallback) (Endpoint *endpoint, bool is_new);
  */
 extern bool postrider_config_load(EndpointChangedCallback callback);
 
+/*
+ * The limits of a rate group: those of all its endpoints, of all shards; NULL if
+ * there is none of that name.  Until the next load.
+ */
+extern const RatePolicy *postrider_config_rate_group(const char *name);
+
 extern Endpoint *postrider_config_endpoint(int32 id);
 
 /*

@@ -132,6 +132,13 @@ postrider_sql_datum(uint64 row, int column, bool *isnull)
 						 column + 1, isnull);
 }
 
+HeapTuple
+postrider_sql_row(uint64 row, TupleDesc *desc)
+{
+	*desc = SPI_tuptable->tupdesc;
+	return SPI_tuptable->vals[row];
+}
+
 char *
 postrider_sql_text(uint64 row, int column, MemoryContext context)
 {

@@ -19,6 +19,8 @@
 
 #include "postgres.h"
 
+#include "access/htup.h"
+#include "access/tupdesc.h"
 #include "datatype/timestamp.h"
 #include "executor/spi.h"
 #include "utils/jsonb.h"
@@ -65,6 +67,9 @@ extern uint64 postrider_sql_run(SqlStatement *statement, const Datum *values,
 								const char *nulls, long limit);
 
 extern Datum postrider_sql_datum(uint64 row, int column, bool *isnull);
+
+/* A row of the result as a whole. */
+extern HeapTuple postrider_sql_row(uint64 row, TupleDesc *desc);
 
 /* Copies in the given context; NULL for NULL. */
 extern char *postrider_sql_text(uint64 row, int column, MemoryContext context);

@@ -263,11 +263,12 @@ note_loaded(const PendingRoom *room, TimestampTz now)
 		return DT_NOBEGIN;
 	if (endpoint->overflowing)
 	{
-		if (endpoint->deferred.count == 0 && lane->blocked_until <= now)
+		TimestampTz blocked_until = postrider_lane_blocked_until(lane, now);
+
+		if (endpoint->deferred.count == 0 && blocked_until <= now)
 			endpoint->overflowing = false;
 		else
-			endpoint->pending_due_at = Min(room->next_due,
-										   Max(lane->blocked_until, soon));
+			endpoint->pending_due_at = Min(room->next_due, Max(blocked_until, soon));
 	}
 	return endpoint->pending_due_at > now ? endpoint->pending_due_at : soon;
 }

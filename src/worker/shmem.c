@@ -61,6 +61,7 @@ static void
 startup_shmem(void)
 {
 	bool		found;
+	int			tranche;
 
 	if (previous_startup_hook)
 		previous_startup_hook();
@@ -75,11 +76,16 @@ startup_shmem(void)
 		pg_atomic_init_u64(&shared->config_generation, 1);
 		pg_atomic_init_u32(&shared->config_changing, 0);
 		pg_atomic_init_u64(&shared->pending_generation, 0);
+		tranche = LWLockNewTrancheId();
+		shared->rate_tranche = tranche;
+		for (int i = 0; i < POSTRIDER_MAX_RATE_GROUPS; i++)
+			LWLockInitialize(&shared->rate_groups[i].group.lock, tranche);
 		shared->slot_count = slot_count();
 		for (int i = 0; i < shared->slot_count; i++)
 			init_counters(&shared->slots[i].counters);
 	}
 	LWLockRelease(AddinShmemInitLock);
+	LWLockRegisterTranche(shared->rate_tranche, "postrider_rate_group");
 }
 
 void

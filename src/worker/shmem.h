@@ -21,6 +21,7 @@
 
 #include "datatype/timestamp.h"
 #include "port/atomics.h"
+#include "delivery/lane.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 
@@ -82,6 +83,41 @@ typedef struct ProgressEntry
 	TimestampTz started_at;
 } ProgressEntry;
 
+/* A rate that endpoints share; see rate_group.c. */
+#define POSTRIDER_MAX_RATE_GROUPS 128
+
+typedef struct RateGroupSlot
+{
+	Oid			database;		/* InvalidOid: free */
+	char		name[POLICY_MAX_GROUP_BYTES + 1];
+	TimestampTz used_at;		/* when a worker configured it last */
+	RateGroup	group;
+} RateGroupSlot;
+
+/* How an endpoint stands; see health.c.  Protected by the lock. */
+#define POSTRIDER_MAX_HEALTH 4096
+
+typedef struct HealthEntry
+{
+	Oid			database;		/* InvalidOid: free */
+	int32		endpoint_id;
+	pid_t		pid;			/* of the worker that writes it */
+	int			in_flight;
+	int			in_flight_limit;
+	int			queued;			/* in the worker's memory, or known to it */
+	BreakerPhase breaker;
+	TimestampTz open_until;		/* these and the next: 0 if there is none */
+	TimestampTz blocked_until;	/* Retry-After */
+	int64		failures;		/* in a row */
+	TimestampTz failing_since;
+	int			use_count;
+	RateUse		use[RATE_MAX_WINDOWS];
+	double		adapted_rate;	/* 0: the receiver says nothing */
+	TimestampTz last_success_at;
+	TimestampTz last_error_at;
+	char		last_error[LANE_ERROR_BYTES];
+} HealthEntry;
+
 typedef struct PostriderShared
 {
 	LWLock	   *lock;
@@ -103,6 +139,9 @@ typedef struct PostriderShared
 	pid_t		launcher_pid;
 	Latch	   *launcher_latch; /* NULL while there is no launcher */
 	ProgressEntry progress[POSTRIDER_MAX_PROGRESS];
+	HealthEntry health[POSTRIDER_MAX_HEALTH];
+	int			rate_tranche;
+	RateGroupSlot rate_groups[POSTRIDER_MAX_RATE_GROUPS];
 	int			slot_count;
 	WorkerSlot	slots[FLEXIBLE_ARRAY_MEMBER];
 } PostriderShared;

@@ -55,8 +55,11 @@
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "worker/announce.h"
 #include "worker/careful.h"
 #include "worker/feed.h"
+#include "worker/health.h"
+#include "worker/rate_group.h"
 #include "worker/shmem.h"
 #include "worker/slot.h"
 #include "worker/step.h"
@@ -112,9 +115,19 @@ static TimestampTz gather_until = 0;	/* the latch is left set; or 0 */
 static void
 endpoint_changed(Endpoint *endpoint, bool is_new)
 {
+	TimestampTz now = GetCurrentTimestamp();
+	const char *name = endpoint->policy.rate_group;
+	const RatePolicy *shared_rate = *name ? postrider_config_rate_group(name) : NULL;
+
 	if (is_new)
 		endpoint->lane = postrider_lane_create(endpoint);
-	else
+	postrider_governor_configure(&endpoint->lane->governor, &endpoint->policy,
+								 shared_rate ? postrider_rate_group(name, shared_rate, now) : NULL,
+								 now);
+	if (endpoint->enabled && !endpoint->lane->was_enabled)
+		postrider_governor_reset(&endpoint->lane->governor);
+	endpoint->lane->was_enabled = endpoint->enabled;
+	if (!is_new)
 		postrider_engine_endpoint_changed(endpoint);
 }
 
@@ -319,6 +332,17 @@ shift(TimestampTz *time, int64 microseconds)
 		*time += microseconds;
 }
 
+static void
+shift_lanes(int64 microseconds)
+{
+	Endpoint  **endpoints;
+	int			count = postrider_config_endpoints(&endpoints);
+
+	for (int i = 0; i < count; i++)
+		postrider_lane_shift(endpoints[i]->lane, microseconds);
+	pfree(endpoints);
+}
+
 /*
  * Somebody set the wall clock, which all our times are in: they move along, or
  * a step back by an hour would stop everything for an hour.  What was
@@ -338,6 +362,7 @@ clock_was_set(int64 microseconds)
 	dlist_foreach(iter, postrider_deliveries())
 		shift(&dlist_container(Delivery, memory_node, iter.cur)->loaded_at, microseconds);
 	postrider_engine_shift(microseconds);
+	shift_lanes(microseconds);
 	postrider_deferred_shift(microseconds);
 	last_read_at = gather_until = 0;
 
@@ -395,6 +420,23 @@ may_read(void)
 		dlist_is_empty(postrider_feed_inbox()) && !postrider_careful_marked();
 }
 
+/* Has anything happened that others may want to see? */
+static void
+watch_health(TimestampTz now)
+{
+	static uint64 seen = 0;
+	uint64		activity = config_loaded +
+		pg_atomic_read_u64(&counters->delivered) + pg_atomic_read_u64(&counters->retried) +
+		pg_atomic_read_u64(&counters->dead) +
+		((uint64) pg_atomic_read_u32(&counters->queued) << 32) +
+		((uint64) pg_atomic_read_u32(&counters->in_flight) << 48);
+
+	if (activity != seen)
+		postrider_health_touch();
+	seen = activity;
+	postrider_health_publish(now);
+}
+
 /* One round of everything that is due. */
 static void
 work(void)
@@ -422,6 +464,8 @@ work(void)
 	handling = false;
 	if (settle_is_due(now))
 		settle();
+	if (!dlist_is_empty(postrider_engine_events()))
+		postrider_announce_events();
 	postrider_careful_acquit(now);
 	postrider_careful_forget_if_well(now);
 	if (checkpoint_at <= now)
@@ -436,6 +480,7 @@ work(void)
 	pg_atomic_write_u32(&counters->queued,
 						postrider_engine_queued() + postrider_deferred_total());
 	pg_atomic_write_u32(&counters->in_flight, postrider_engine_in_flight());
+	watch_health(now);
 }
 
 /* How long to wait for something to happen, in milliseconds. */
@@ -451,6 +496,7 @@ wait_ms(void)
 		return 1;
 	if (may_read())
 		return 0;
+	deadline = Min(deadline, postrider_health_due());
 	if (postrider_shard_number() == 0)
 		deadline = Min(deadline, maintenance_at);
 	result = deadline <= now ? 0 : TimestampDifferenceMilliseconds(now, deadline);
@@ -477,11 +523,18 @@ want_other_shards(void)
 		(void) postrider_slot_want(MyDatabaseId, shard);
 }
 
+static void
+leave_health(int code, Datum arg)
+{
+	postrider_health_leave();
+}
+
 /* Connects, and takes up where the last worker stopped. */
 static void
 start(WorkerSlot *slot)
 {
 	postrider_step_start();
+	before_shmem_exit(leave_health, 0);
 	set_option("search_path", "pg_catalog, pg_temp");
 	set_option("synchronous_commit", "off");
 
@@ -520,6 +573,8 @@ finish_up(void)
 {
 	if (postrider_engine_finished_count() > 0)
 		settle();
+	if (!dlist_is_empty(postrider_engine_events()))
+		postrider_announce_events();
 	checkpoint(GetCurrentTimestamp(), true);
 	postrider_careful_forget();
 }

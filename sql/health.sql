@@ -1,0 +1,53 @@
+-- How the endpoints stand.
+
+create function postrider.endpoint_status(out endpoint_id integer, out pid integer,
+	out in_flight integer, out in_flight_limit integer, out queued integer,
+	out breaker text, out open_until timestamptz, out blocked_until timestamptz,
+	out failures bigint, out failing_since timestamptz, out rate_used text[],
+	out rate_used_share real, out last_success_at timestamptz, out last_error text,
+	out last_error_at timestamptz)
+returns setof record
+language c volatile parallel restricted
+as 'MODULE_PATHNAME', 'postrider_endpoint_status';
+comment on function postrider.endpoint_status() is
+'What the workers of this database know of their endpoints; see the view postrider.endpoint_health.';
+
+create view postrider.endpoint_health as
+select e.name as endpoint, e.tenant,
+	case when not e.enabled then 'disabled' when e.paused_at is not null then 'paused'
+		when s.endpoint_id is null then 'unknown' when s.breaker = 'open' then 'open'
+		when s.breaker = 'half_open' then 'probing' when s.blocked_until > now() then 'throttled'
+		when s.failures > 0 then 'failing' else 'ok' end as state,
+	case when not e.enabled then e.disabled_reason when e.paused_at is not null then e.pause_reason
+		when s.failures > 0 or s.breaker <> 'closed' then s.last_error end as reason,
+	s.in_flight, s.in_flight_limit, s.queued, p.waiting, p.next_due_at,
+	s.breaker, s.open_until, s.blocked_until, s.failures, s.failing_since,
+	s.rate_used, s.rate_used_share, e.rate_group,
+	s.last_success_at, s.last_error, s.last_error_at
+from postrider.endpoint e
+left join postrider.endpoint_status() s on s.endpoint_id = e.id
+cross join lateral (
+	select count(*) as waiting, min(w.due_at) filter (where w.due_at <> 'infinity') as next_due_at
+	from (select d.due_at from postrider.pending d where d.endpoint_id = e.id order by d.due_at limit 1001) w) p;
+comment on view postrider.endpoint_health is
+'How each endpoint stands: what it is doing, what holds it up, how much of its limits is used.';
+comment on column postrider.endpoint_health.endpoint is 'The endpoint.';
+comment on column postrider.endpoint_health.tenant is 'Its tenant.';
+comment on column postrider.endpoint_health.state is 'ok; failing (the last attempt failed); throttled (the receiver asked to wait); open (its circuit breaker is open) or probing; paused; disabled; unknown (no worker has it).';
+comment on column postrider.endpoint_health.reason is 'Why it is not ok.';
+comment on column postrider.endpoint_health.in_flight is 'Requests in flight.';
+comment on column postrider.endpoint_health.in_flight_limit is 'How many may be now: grows to max_in_flight while the receiver keeps answering as fast.';
+comment on column postrider.endpoint_health.queued is 'Deliveries that the worker has at hand.';
+comment on column postrider.endpoint_health.waiting is 'Deliveries in postrider.pending; 1001 means more than a thousand.';
+comment on column postrider.endpoint_health.next_due_at is 'When the first of those is due.';
+comment on column postrider.endpoint_health.breaker is 'Circuit breaker: closed (all is well), open (nothing is sent), half_open (one request tries).';
+comment on column postrider.endpoint_health.open_until is 'When the open breaker tries again.';
+comment on column postrider.endpoint_health.blocked_until is 'Until when the receiver asked to wait (Retry-After).';
+comment on column postrider.endpoint_health.failures is 'Requests that failed in a row because the receiver is not well.';
+comment on column postrider.endpoint_health.failing_since is 'Since when.';
+comment on column postrider.endpoint_health.rate_used is 'How much of each rate limit is used now.';
+comment on column postrider.endpoint_health.rate_used_share is 'The largest share of a limit that is used, from 0 to 1.';
+comment on column postrider.endpoint_health.rate_group is 'Group of endpoints that share these limits.';
+comment on column postrider.endpoint_health.last_success_at is 'When the last request succeeded, since the worker started.';
+comment on column postrider.endpoint_health.last_error is 'What went wrong last.';
+comment on column postrider.endpoint_health.last_error_at is 'When that was.';

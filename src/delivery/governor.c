@@ -1,0 +1,197 @@
+/*-------------------------------------------------------------------------
+ *
+ * governor.c
+ *	  What lets a lane send; see governor.h.
+ *
+ * Tokens are spent before a delivery is taken from its queue, so what waits costs
+ * nothing.  Most endpoints have no rate limit and were never told to slow down:
+ * for those the rate is not asked.
+ *
+ * A rate group is locked for each call, for less than a microsecond.  Nothing in
+ * policy/ allocates or raises an error.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/pg_prng.h"
+#include "delivery/governor.h"
+#include "utils/timestamp.h"
+
+/* Times of policy/ are those of the wall clock. */
+#define MICROSECONDS(timestamp) ((int64) (timestamp))
+
+static inline RateState *
+lock_rate(Governor *governor)
+{
+	if (governor->group == NULL)
+		return &governor->rate;
+	LWLockAcquire(&governor->group->lock, LW_EXCLUSIVE);
+	return &governor->group->state;
+}
+
+static inline void
+unlock_rate(Governor *governor)
+{
+	if (governor->group != NULL)
+		LWLockRelease(&governor->group->lock);
+}
+
+static inline bool
+has_rate(const Governor *governor)
+{
+	return governor->group != NULL || governor->rate.started;
+}
+
+/*
+ * The caller has configured the state of a group: its policy is that of all
+ * endpoints in it.
+ */
+void
+postrider_governor_configure(Governor *governor, const Policy *policy, RateGroup *group,
+							 TimestampTz now)
+{
+	governor->policy = policy;
+	governor->group = group;
+	if (group == NULL && (policy->rate.count > 0 || governor->rate.started))
+		postrider_rate_configure(&governor->rate, &policy->rate, MICROSECONDS(now));
+}
+
+int
+postrider_governor_limit(const Governor *governor)
+{
+	return postrider_concurrency_limit(&governor->concurrency,
+									   governor->policy->max_in_flight);
+}
+
+TimestampTz
+postrider_governor_next(Governor *governor, TimestampTz now)
+{
+	int64		next = postrider_breaker_next_us(&governor->breaker, MICROSECONDS(now));
+
+	if (next == PG_INT64_MAX)
+		return DT_NOEND;
+	if (has_rate(governor))
+	{
+		RateState  *rate = lock_rate(governor);
+
+		next = Max(next, postrider_rate_next_us(rate, MICROSECONDS(now)));
+		unlock_rate(governor);
+	}
+	return (TimestampTz) next;
+}
+
+static bool
+take_token(Governor *governor, TimestampTz now, RateUse *use, int *warning)
+{
+	RateState  *rate = lock_rate(governor);
+	bool		taken = postrider_rate_take(rate, MICROSECONDS(now), warning);
+
+	if (*warning >= 0)
+		(void) postrider_rate_use(rate, MICROSECONDS(now), use);
+	unlock_rate(governor);
+	return taken;
+}
+
+bool
+postrider_governor_take(Governor *governor, TimestampTz now, Permit *permit,
+						GovernorReport report, void *arg)
+{
+	RateUse		use[RATE_MAX_WINDOWS];
+	int			warning = -1;
+
+	permit->taken_at = now;
+	if (!postrider_breaker_take(&governor->breaker, &governor->policy->breaker,
+								MICROSECONDS(now), &permit->is_probe))
+		return false;
+	if (!has_rate(governor))
+		return true;
+	if (take_token(governor, now, use, &warning))
+	{
+		if (warning >= 0)
+			report(arg, GOVERNOR_RATE_WARNING, &use[warning]);
+		return true;
+	}
+	if (permit->is_probe)
+		postrider_breaker_abandon(&governor->breaker);
+	return false;
+}
+
+void
+postrider_governor_give_back(Governor *governor, const Permit *permit)
+{
+	if (permit->is_probe)
+		postrider_breaker_abandon(&governor->breaker);
+	if (has_rate(governor))
+	{
+		RateState  *rate = lock_rate(governor);
+
+		postrider_rate_put_back(rate, MICROSECONDS(permit->taken_at));
+		unlock_rate(governor);
+	}
+}
+
+static void
+observe_rate(Governor *governor, const GovernorResult *result, TimestampTz now)
+{
+	RateObservation observation = {
+		.throttled = result->throttled,
+		.sent_at_us = MICROSECONDS(result->sent_at),
+		.retry_at_us = -1,
+		.remaining = -1,
+		.reset_at_us = -1,
+		.max_wait_us = result->max_wait_ms * 1000,
+		.in_flight = result->in_flight - 1
+	};
+	RateState  *rate;
+
+	if (!result->throttled)
+		return;
+	if (result->retry_after_ms > 0)
+		observation.retry_at_us = MICROSECONDS(now) + result->retry_after_ms * 1000;
+	rate = lock_rate(governor);
+	if (!rate->started)
+		postrider_rate_configure(rate, &governor->policy->rate, MICROSECONDS(now));
+	postrider_rate_observe(rate, &observation, MICROSECONDS(now));
+	unlock_rate(governor);
+}
+
+void
+postrider_governor_result(Governor *governor, const Permit *permit,
+						  const GovernorResult *result, TimestampTz now,
+						  GovernorReport report, void *arg)
+{
+	int			changes;
+
+	postrider_concurrency_result(&governor->concurrency, governor->policy->max_in_flight,
+								 result->timed_out || result->throttled ? CONCURRENCY_OVERLOADED :
+								 result->answered ? CONCURRENCY_ANSWERED : CONCURRENCY_FAILED,
+								 result->in_flight, MICROSECONDS(result->sent_at),
+								 MICROSECONDS(now));
+	observe_rate(governor, result, now);
+	changes = postrider_breaker_result(&governor->breaker, &governor->policy->breaker,
+									   result->healthy, permit->is_probe,
+									   MICROSECONDS(result->sent_at), MICROSECONDS(now),
+									   pg_prng_double(&pg_global_prng_state));
+	if (changes & BREAKER_OPENED)
+		report(arg, GOVERNOR_OPENED, NULL);
+	if (changes & BREAKER_HAS_CLOSED)
+		report(arg, GOVERNOR_CLOSED, NULL);
+	if (changes & BREAKER_DISABLE)
+		report(arg, GOVERNOR_DISABLED, NULL);
+}
+
+void
+postrider_governor_reset(Governor *governor)
+{
+	postrider_breaker_reset(&governor->breaker);
+}
+
+/* A group is shifted by whoever notices first: rate_group.c. */
+void
+postrider_governor_shift(Governor *governor, int64 microseconds)
+{
+	postrider_rate_shift(&governor->rate, microseconds);
+	postrider_breaker_shift(&governor->breaker, microseconds);
+	postrider_concurrency_shift(&governor->concurrency, microseconds);
+}

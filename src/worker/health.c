@@ -1,0 +1,261 @@
+/*-------------------------------------------------------------------------
+ *
+ * health.c
+ *	  How the endpoints of a worker stand; see health.h.
+ *
+ * What a worker knows of its endpoints is in its own memory.  It copies it into
+ * shared memory a few times a second while something happens, for all its
+ * endpoints at once, under the lock of the shared memory.  Entries are found
+ * by their number, which the lane keeps.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "delivery/lane.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "outbox/config.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+#include "worker/health.h"
+#include "worker/shmem.h"
+
+#define PUBLISH_MS 200
+
+#define HEALTH_COLUMNS 15
+
+PG_FUNCTION_INFO_V1(postrider_endpoint_status);
+
+static TimestampTz due_at = DT_NOEND;
+static TimestampTz published_at = 0;
+
+void
+postrider_health_touch(void)
+{
+	if (due_at == DT_NOEND)
+		due_at = TimestampTzPlusMilliseconds(published_at, PUBLISH_MS);
+}
+
+TimestampTz
+postrider_health_due(void)
+{
+	return due_at;
+}
+
+/* An entry for an endpoint of this database; NULL if there is no room. */
+static HealthEntry *
+claim_entry(PostriderShared *shared, Lane *lane)
+{
+	HealthEntry *entry;
+
+	if (lane->health_slot >= 0)
+	{
+		entry = &shared->health[lane->health_slot];
+		if (entry->database == MyDatabaseId && entry->endpoint_id == lane->endpoint->id)
+			return entry;
+	}
+	for (int i = 0; i < POSTRIDER_MAX_HEALTH; i++)
+	{
+		entry = &shared->health[i];
+		if (entry->database != InvalidOid)
+			continue;
+		memset(entry, 0, sizeof(*entry));
+		entry->database = MyDatabaseId;
+		entry->endpoint_id = lane->endpoint->id;
+		entry->pid = MyProcPid;
+		lane->health_slot = i;
+		return entry;
+	}
+	return NULL;
+}
+
+static void
+copy_rate(HealthEntry *entry, Governor *governor, TimestampTz now)
+{
+	RateState  *rate = &governor->rate;
+
+	entry->use_count = 0;
+	entry->adapted_rate = 0;
+	if (governor->group != NULL)
+	{
+		LWLockAcquire(&governor->group->lock, LW_EXCLUSIVE);
+		rate = &governor->group->state;
+	}
+	if (rate->started)
+	{
+		entry->use_count = postrider_rate_use(rate, (int64) now, entry->use);
+		entry->adapted_rate = postrider_rate_adapted(rate, (int64) now);
+	}
+	if (governor->group != NULL)
+		LWLockRelease(&governor->group->lock);
+}
+
+static void
+copy_lane(HealthEntry *entry, Lane *lane, TimestampTz now)
+{
+	const BreakerState *breaker = &lane->governor.breaker;
+
+	entry->in_flight = lane->in_flight;
+	entry->in_flight_limit = postrider_governor_limit(&lane->governor);
+	entry->queued = lane->queued + lane->endpoint->deferred.count;
+	entry->breaker = breaker->phase;
+	entry->open_until = breaker->phase == BREAKER_OPEN ? breaker->open_until_us : 0;
+	entry->failures = breaker->failures;
+	entry->failing_since = breaker->failures > 0 ? breaker->failing_since_us : 0;
+	entry->blocked_until = lane->blocked_until > now ? lane->blocked_until : 0;
+	entry->last_success_at = lane->last_success_at;
+	entry->last_error_at = lane->last_error_at;
+	memcpy(entry->last_error, lane->last_error, sizeof(entry->last_error));
+	copy_rate(entry, &lane->governor, now);
+}
+
+void
+postrider_health_publish(TimestampTz now)
+{
+	PostriderShared *shared = postrider_shared();
+	Endpoint  **endpoints;
+	int			count;
+
+	if (due_at > now)
+		return;
+	due_at = DT_NOEND;
+	published_at = now;
+	count = postrider_config_endpoints(&endpoints);
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < count; i++)
+	{
+		HealthEntry *entry = claim_entry(shared, endpoints[i]->lane);
+
+		if (entry == NULL)
+			break;
+		if (endpoints[i]->deleted)
+			entry->database = InvalidOid;
+		else
+			copy_lane(entry, endpoints[i]->lane, now);
+	}
+	LWLockRelease(shared->lock);
+	pfree(endpoints);
+}
+
+void
+postrider_health_leave(void)
+{
+	PostriderShared *shared = postrider_shared();
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < POSTRIDER_MAX_HEALTH; i++)
+	{
+		if (shared->health[i].pid == MyProcPid)
+			memset(&shared->health[i], 0, sizeof(HealthEntry));
+	}
+	LWLockRelease(shared->lock);
+}
+
+/*
+ * The view
+ */
+
+static const char *
+breaker_name(BreakerPhase phase)
+{
+	switch (phase)
+	{
+		case BREAKER_CLOSED:
+			return "closed";
+		case BREAKER_OPEN:
+			return "open";
+		case BREAKER_HALF_OPEN:
+			return "half_open";
+	}
+	elog(ERROR, "unexpected phase of a circuit breaker: %d", (int) phase);
+}
+
+/* ["37 of 100 in 00:00:10", ...] */
+static Datum
+describe_use(const HealthEntry *entry)
+{
+	Datum		texts[RATE_MAX_WINDOWS];
+
+	for (int i = 0; i < entry->use_count; i++)
+	{
+		Interval	period = {.time = entry->use[i].period_us};
+		char	   *text_of_period = DatumGetCString(DirectFunctionCall1(interval_out,
+																		 IntervalPGetDatum(&period)));
+
+		texts[i] = CStringGetTextDatum(psprintf("%lld of %d in %s",
+												(long long) entry->use[i].used,
+												entry->use[i].limit, text_of_period));
+	}
+	return PointerGetDatum(construct_array(texts, entry->use_count, TEXTOID, -1, false,
+										   TYPALIGN_INT));
+}
+
+/* The largest share of a limit that is used; -1 without limits. */
+static float4
+used_share(const HealthEntry *entry)
+{
+	float4		share = -1;
+
+	for (int i = 0; i < entry->use_count; i++)
+		share = Max(share, (float4) ((double) entry->use[i].used / entry->use[i].limit));
+	return share;
+}
+
+static void
+put_row(ReturnSetInfo *result, const HealthEntry *entry)
+{
+	Datum		values[HEALTH_COLUMNS];
+	bool		nulls[HEALTH_COLUMNS] = {false};
+	int			column = 0;
+
+#define PUT(value, isnull) \
+	do { \
+		nulls[column] = (isnull); \
+		values[column++] = (value); \
+	} while (0)
+
+	PUT(Int32GetDatum(entry->endpoint_id), false);
+	PUT(Int32GetDatum((int32) entry->pid), false);
+	PUT(Int32GetDatum(entry->in_flight), false);
+	PUT(Int32GetDatum(entry->in_flight_limit), false);
+	PUT(Int32GetDatum(entry->queued), false);
+	PUT(CStringGetTextDatum(breaker_name(entry->breaker)), false);
+	PUT(TimestampTzGetDatum(entry->open_until), entry->open_until == 0);
+	PUT(TimestampTzGetDatum(entry->blocked_until), entry->blocked_until == 0);
+	PUT(Int64GetDatum(entry->failures), false);
+	PUT(TimestampTzGetDatum(entry->failing_since), entry->failing_since == 0);
+	PUT(describe_use(entry), entry->use_count == 0);
+	PUT(Float4GetDatum(used_share(entry)), entry->use_count == 0);
+	PUT(TimestampTzGetDatum(entry->last_success_at), entry->last_success_at == 0);
+	PUT(CStringGetTextDatum(entry->last_error), entry->last_error[0] == '\0');
+	PUT(TimestampTzGetDatum(entry->last_error_at), entry->last_error_at == 0);
+#undef PUT
+	Assert(column == HEALTH_COLUMNS);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* SQL: postrider.endpoint_status(): a row for each endpoint a worker knows. */
+Datum
+postrider_endpoint_status(PG_FUNCTION_ARGS)
+{
+	PostriderShared *shared = postrider_shared();
+	HealthEntry *copies = palloc(sizeof(shared->health));
+	int			count = 0;
+
+	InitMaterializedSRF(fcinfo, 0);
+	LWLockAcquire(shared->lock, LW_SHARED);
+	for (int i = 0; i < POSTRIDER_MAX_HEALTH; i++)
+	{
+		if (shared->health[i].database == MyDatabaseId)
+			copies[count++] = shared->health[i];
+	}
+	LWLockRelease(shared->lock);
+	for (int i = 0; i < count; i++)
+		put_row((ReturnSetInfo *) fcinfo->resultinfo, &copies[i]);
+	return (Datum) 0;
+}
