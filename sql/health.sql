@@ -51,3 +51,21 @@ comment on column postrider.endpoint_health.rate_group is 'Group of endpoints th
 comment on column postrider.endpoint_health.last_success_at is 'When the last request succeeded, since the worker started.';
 comment on column postrider.endpoint_health.last_error is 'What went wrong last.';
 comment on column postrider.endpoint_health.last_error_at is 'When that was.';
+
+create table postrider.endpoint_state (
+	endpoint_id integer not null,
+	rate_group text not null,
+	rate bytea,
+	breaker bytea,
+	clean boolean not null,
+	saved_at timestamptz not null,
+	primary key (endpoint_id, rate_group)
+) with (fillfactor = 50);
+comment on table postrider.endpoint_state is
+'What workers keep over a restart: how much of rate limits is used, and since when endpoints fail. Written by the workers; nobody else need look.';
+comment on column postrider.endpoint_state.endpoint_id is 'The endpoint; 0 for a rate group.';
+comment on column postrider.endpoint_state.rate_group is 'The rate group; empty for an endpoint.';
+comment on column postrider.endpoint_state.rate is 'State of the rate limits, in a form of its own.';
+comment on column postrider.endpoint_state.breaker is 'State of the circuit breaker, in a form of its own.';
+comment on column postrider.endpoint_state.clean is 'The worker ended after it wrote this: nothing has been sent since.';
+comment on column postrider.endpoint_state.saved_at is 'When it was written.';

@@ -76,6 +76,9 @@ static int	in_flight = 0;
 static int	queued = 0;
 static bool held = false;
 
+/* A limit is used again after a rest. */
+static bool keep_wanted = false;
+
 /* Most requests in flight: as many as there may be sockets. */
 static int	socket_limit;
 
@@ -332,8 +335,12 @@ send_next(Lane *lane, TimestampTz now)
 		return true;
 	}
 	request->permit = permit;
+	if (lane->activity == lane->kept_activity && postrider_governor_has_rate(&lane->governor) &&
+		TimestampDifferenceExceeds(lane->kept_at, now, LANE_KEEP_MS))
+		keep_wanted = true;
 	delivery->result.started_at = now;
 	lane->in_flight++;
+	lane->activity++;
 	in_flight++;
 	curl_multi_add_handle(multi, request->easy);
 	return true;
@@ -430,6 +437,7 @@ end_request(Request *request, CURLcode code, TimestampTz now)
 	govern(lane, request, result, retry_after_ms, now);
 	lane->failures = result->outcome == OUTCOME_DELIVERED ? 0 : lane->failures + 1;
 	lane->in_flight--;
+	lane->activity++;
 	in_flight--;
 	postrider_request_release(request);
 	finish_attempt(delivery);
@@ -571,6 +579,15 @@ postrider_engine_forget(Endpoint *endpoint)
 	postrider_request_discard_idle(endpoint);
 	pfree(endpoint->lane);
 	endpoint->lane = NULL;
+}
+
+bool
+postrider_engine_keep_wanted(void)
+{
+	bool		result = keep_wanted;
+
+	keep_wanted = false;
+	return result;
 }
 
 dlist_head *

@@ -71,6 +71,12 @@ extern void postrider_engine_forget(Endpoint *endpoint);
 extern void postrider_engine_park(Delivery *delivery, PendingReason reason,
 								  TimestampTz until);
 
+/*
+ * True, once, if a lane with a rate limit has sent something of which nothing is
+ * kept yet: worker/keep.c.
+ */
+extern bool postrider_engine_keep_wanted(void);
+
 /* EngineEvents, oldest first; the caller takes and frees them. */
 extern dlist_head *postrider_engine_events(void);
 

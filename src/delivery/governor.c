@@ -37,8 +37,8 @@ unlock_rate(Governor *governor)
 		LWLockRelease(&governor->group->lock);
 }
 
-static inline bool
-has_rate(const Governor *governor)
+bool
+postrider_governor_has_rate(const Governor *governor)
 {
 	return governor->group != NULL || governor->rate.started;
 }
@@ -71,7 +71,7 @@ postrider_governor_next(Governor *governor, TimestampTz now)
 
 	if (next == PG_INT64_MAX)
 		return DT_NOEND;
-	if (has_rate(governor))
+	if (postrider_governor_has_rate(governor))
 	{
 		RateState  *rate = lock_rate(governor);
 
@@ -104,7 +104,7 @@ postrider_governor_take(Governor *governor, TimestampTz now, Permit *permit,
 	if (!postrider_breaker_take(&governor->breaker, &governor->policy->breaker,
 								MICROSECONDS(now), &permit->is_probe))
 		return false;
-	if (!has_rate(governor))
+	if (!postrider_governor_has_rate(governor))
 		return true;
 	if (take_token(governor, now, use, &warning))
 	{
@@ -122,7 +122,7 @@ postrider_governor_give_back(Governor *governor, const Permit *permit)
 {
 	if (permit->is_probe)
 		postrider_breaker_abandon(&governor->breaker);
-	if (has_rate(governor))
+	if (postrider_governor_has_rate(governor))
 	{
 		RateState  *rate = lock_rate(governor);
 

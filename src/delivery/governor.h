@@ -73,6 +73,9 @@ typedef struct GovernorResult
 extern void postrider_governor_configure(Governor *governor, const Policy *policy,
 										 RateGroup *group, TimestampTz now);
 
+/* Is there a limit, or has the receiver asked for fewer requests? */
+extern bool postrider_governor_has_rate(const Governor *governor);
+
 /* Requests that may be in flight now. */
 extern int	postrider_governor_limit(const Governor *governor);
 

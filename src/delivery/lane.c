@@ -47,6 +47,8 @@ postrider_lane_shift(Lane *lane, int64 microseconds)
 	if (lane->progress_at != 0)
 		lane->progress_at += microseconds;
 	lane->ready_at += microseconds;
+	if (lane->kept_at != 0)
+		lane->kept_at += microseconds;
 	postrider_governor_shift(&lane->governor, microseconds);
 }
 

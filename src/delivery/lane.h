@@ -31,6 +31,8 @@
 
 /* After so many failures in a row a full lane overflows at once. */
 #define LANE_FAILING		8
+/* What is kept over a restart is at most so old. */
+#define LANE_KEEP_MS		5000
 #define LANE_ERROR_BYTES	200
 #define MEMORY_BUDGET_BYTES (48 * 1024 * 1024)
 
@@ -58,6 +60,10 @@ struct Lane
 	TimestampTz last_error_at;
 	TimestampTz last_success_at;	/* 0: none since the worker started */
 	int			health_slot;	/* in shared memory; -1: none (worker/health.c) */
+	uint64		activity;		/* requests begun and ended */
+	uint64		kept_activity;	/* when it was kept last (worker/keep.c) */
+	TimestampTz kept_at;
+	bool		is_kept;		/* there is a row for it */
 	bool		was_enabled;	/* when the configuration was read last */
 	LaneState	state;
 	TimestampTz ready_at;		/* of a blocked lane */

@@ -349,6 +349,8 @@ postrider_config_load(EndpointChangedCallback callback)
 
 	HASH_SEQ_STATUS scan;
 	EndpointEntry *entry;
+	Endpoint  **loaded;
+	bool	   *is_new;
 	bool		found;
 	uint64		count;
 	Datum		values[] = {
@@ -362,14 +364,14 @@ postrider_config_load(EndpointChangedCallback callback)
 		entry->seen = false;
 
 	load_rate_groups();
+	/* All are read before any is told of, as that may run statements of its own. */
 	count = postrider_sql_run(&select_endpoints, values, NULL, 0);
+	loaded = palloc(sizeof(Endpoint *) * (count + 1));
+	is_new = palloc(sizeof(bool) * (count + 1));
 	for (uint64 row = 0; row < count; row++)
-	{
-		bool		is_new;
-		Endpoint   *endpoint = load_endpoint(row, &is_new);
-
-		callback(endpoint, is_new);
-	}
+		loaded[row] = load_endpoint(row, &is_new[row]);
+	for (uint64 i = 0; i < count; i++)
+		callback(loaded[i], is_new[i]);
 	load_subscriptions();
 	postrider_mapping_references_changed();
 

@@ -219,6 +219,10 @@ postrider_rate_restore(RateState *state, const RatePolicy *policy,
 		postrider_rate_shift(state, now_us - snapshot.saved_at_us);
 		snapshot.saved_at_us = now_us;
 	}
+
+	/* Calls that are not in the copy may have been made just before the crash. */
+	if (unsaved_us > 0)
+		snapshot.saved_at_us = Max(snapshot.saved_at_us, now_us - unsaved_us);
 	unsaved_us = Min(unsaved_us, now_us - snapshot.saved_at_us);
 	until = snapshot.saved_at_us + Max(unsaved_us, 0);
 	(void) postrider_rate_next_us(state, until);

@@ -15,6 +15,7 @@
 
 #include "miscadmin.h"
 #include "utils/timestamp.h"
+#include "worker/keep.h"
 #include "worker/rate_group.h"
 #include "worker/shmem.h"
 
@@ -70,5 +71,7 @@ postrider_rate_group(const char *name, const RatePolicy *policy, TimestampTz now
 						name, POSTRIDER_MAX_RATE_GROUPS)));
 		return NULL;
 	}
+	if (is_new)
+		postrider_keep_load_group(&slot->group, name, policy, now);
 	return &slot->group;
 }

@@ -12,7 +12,8 @@
 
 /*
  * The group of that name in this database, with these limits; NULL, with a
- * warning, if there are too many.
+ * warning, if there are too many.  In a transaction: what was kept of it over a
+ * restart is taken up.
  */
 extern RateGroup *postrider_rate_group(const char *name, const RatePolicy *policy,
 									   TimestampTz now);

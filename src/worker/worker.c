@@ -37,6 +37,7 @@
 #include "miscadmin.h"
 #include "outbox/config.h"
 #include "outbox/deferred.h"
+#include "outbox/endpoint_state.h"
 #include "outbox/intake.h"
 #include "outbox/pending.h"
 #include "outbox/progress.h"
@@ -59,6 +60,7 @@
 #include "worker/careful.h"
 #include "worker/feed.h"
 #include "worker/health.h"
+#include "worker/keep.h"
 #include "worker/rate_group.h"
 #include "worker/shmem.h"
 #include "worker/slot.h"
@@ -124,7 +126,9 @@ endpoint_changed(Endpoint *endpoint, bool is_new)
 	postrider_governor_configure(&endpoint->lane->governor, &endpoint->policy,
 								 shared_rate ? postrider_rate_group(name, shared_rate, now) : NULL,
 								 now);
-	if (endpoint->enabled && !endpoint->lane->was_enabled)
+	if (is_new)
+		postrider_keep_load_endpoint(endpoint, now);
+	else if (endpoint->enabled && !endpoint->lane->was_enabled)
 		postrider_governor_reset(&endpoint->lane->governor);
 	endpoint->lane->was_enabled = endpoint->enabled;
 	if (!is_new)
@@ -144,7 +148,10 @@ refresh_config(void)
 	if (generation == config_loaded && !changing)
 		return;
 	if (postrider_config_load(endpoint_changed))
+	{
 		postrider_pending_cancel_orphans();
+		postrider_endpoint_state_delete_orphans();
+	}
 	postrider_pending_release();
 	config_loaded = changing ? 0 : generation;
 	postrider_feed_look_at_pending();
@@ -432,9 +439,13 @@ watch_health(TimestampTz now)
 		((uint64) pg_atomic_read_u32(&counters->in_flight) << 48);
 
 	if (activity != seen)
+	{
 		postrider_health_touch();
+		postrider_keep_touch(now);
+	}
 	seen = activity;
 	postrider_health_publish(now);
+	postrider_keep_save(now, false);
 }
 
 /* One round of everything that is due. */
@@ -496,7 +507,7 @@ wait_ms(void)
 		return 1;
 	if (may_read())
 		return 0;
-	deadline = Min(deadline, postrider_health_due());
+	deadline = Min(deadline, Min(postrider_health_due(), postrider_keep_due()));
 	if (postrider_shard_number() == 0)
 		deadline = Min(deadline, maintenance_at);
 	result = deadline <= now ? 0 : TimestampDifferenceMilliseconds(now, deadline);
@@ -576,6 +587,7 @@ finish_up(void)
 	if (!dlist_is_empty(postrider_engine_events()))
 		postrider_announce_events();
 	checkpoint(GetCurrentTimestamp(), true);
+	postrider_keep_save(GetCurrentTimestamp(), true);
 	postrider_careful_forget();
 }
 
