@@ -212,9 +212,9 @@ make_breaker(const PolicyValues *values, BreakerPolicy *breaker,
 		return refuse(problem, "breaker_open_max",
 					  "must be between its breaker_open and 1 day", NULL);
 	if (values->disable_after_us != POLICY_NULL &&
-		!is_within(values->disable_after_us, 60 * SECOND_US, 366 * DAY_US))
+		!is_within(values->disable_after_us, SECOND_US, 366 * DAY_US))
 		return refuse(problem, "disable_after",
-					  "must be between 1 minute and 366 days",
+					  "must be between 1 second and 366 days",
 					  "Set it to NULL to disable the endpoint never.");
 	breaker->failure_share = values->breaker_share_isnull ? 0 : values->breaker_share;
 	breaker->min_count = (int) values->breaker_min_count;

@@ -53,6 +53,7 @@ sql("insert into postrider.endpoint (name, url, backoff_base, backoff_max, break
 	values ('lost', '" . $receiver->url('/status/500/lost') . "', '50 ms', '50 ms', null, '6 s', 1000)");
 send_to('lost', 500);
 ok($receiver->wait_for_count(20, '/status/500/lost'), 'it fails');
+ok(PostriderTest::wait_for($node, "select failing_since is not null from postrider.endpoint_health where endpoint = 'lost'", 't'), 'which endpoint_health shows');
 my $since = sql("select failing_since from postrider.endpoint_health where endpoint = 'lost'");
 sleep 0.3;
 $node->restart;
