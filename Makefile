@@ -5,7 +5,7 @@ EXTENSION = postrider
 EXTENSION_VERSION = 0.1.0
 MODULE_big = postrider
 OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c))
-SQL_MODULES = prelude id topic convert mapping secret endpoint subscription message pending \
+SQL_MODULES = prelude id schema_format schema topic topic_schema convert mapping secret endpoint subscription message pending \
 	cursor partition emit watch retry status grants
 DATA_built = sql/$(EXTENSION)--$(EXTENSION_VERSION).sql
 
@@ -37,7 +37,7 @@ all: check-version
 
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: check-version bench test-faults demo demo-stop test build-and-install
+.PHONY: check-version bench fuzz test-faults demo demo-stop test build-and-install
 
 build-and-install:
 	$(MAKE) -s all
@@ -55,6 +55,13 @@ test-faults:
 	test/setup/install-packages test
 	$(MAKE) -s build-and-install
 	test/faults/run
+
+# Random input for all that compiles and evaluates, FUZZ_SECONDS=600 of it in
+# all.  SEED=n repeats a run.
+fuzz:
+	test/setup/install-packages test
+	$(MAKE) -s build-and-install
+	test/fuzz/run $(TARGETS)
 
 # Measures; never fails for being slow, and is no part of CI.
 bench:

@@ -17,6 +17,9 @@ grant execute on function
 	postrider.is_topic(text),
 	postrider.is_topic_pattern(text),
 	postrider.topic_matches(text, text),
+	postrider.validate_topic(text, jsonb),
+	postrider.is_format(text, text),
+	postrider.matches(text, text),
 	postrider.next_id(),
 	postrider.id_time(uuid),
 	postrider.id_floor(timestamptz)
@@ -28,8 +31,12 @@ grant execute on function
 	postrider.id_time(uuid),
 	postrider.id_floor(timestamptz),
 	postrider.topic_matches(text, text),
-	postrider.filter_matches(jsonb, jsonpath)
-to postrider_reader, postrider_admin;
+	postrider.filter_matches(jsonb, jsonpath),
+	postrider.compare_schema(jsonb, jsonb),
+	postrider.is_compatible(jsonb, jsonb),
+	postrider.is_format(text, text),
+	postrider.matches(text, text)
+to postrider_writer, postrider_reader, postrider_admin;
 
 -- Pure functions, useful on their own.
 grant execute on function
@@ -43,6 +50,8 @@ grant execute on function
 	postrider.hash_identifier(text),
 	postrider.convert(jsonb, jsonb),
 	postrider.check_value(jsonb, jsonb),
+	postrider.is_valid(jsonb, jsonb),
+	postrider.validate(jsonb, jsonb),
 	postrider.conversions(),
 	postrider.checks()
 to postrider_writer, postrider_reader, postrider_admin;
@@ -60,8 +69,9 @@ grant execute on function
 to postrider_writer, postrider_reader, postrider_admin;
 
 grant select, insert, update, delete on postrider.endpoint, postrider.subscription, postrider.topic,
-	postrider.mapping
+	postrider.mapping, postrider.schema
 to postrider_admin;
+grant select, delete on postrider.topic_version to postrider_admin;
 grant select, delete on postrider.dead_letter to postrider_admin;
 grant select on postrider.message, postrider.attempt, postrider.pending to postrider_admin;
 grant select (name, created_at, updated_at) on postrider.secret to postrider_admin;
@@ -75,8 +85,10 @@ to postrider_admin;
 -- Configuration is dumped; messages, attempts and pending rows are not, so that
 -- restoring a dump never sends again what was sent.
 select pg_catalog.pg_extension_config_dump('postrider.secret', '');
+select pg_catalog.pg_extension_config_dump('postrider.schema', '');
 select pg_catalog.pg_extension_config_dump('postrider.topic', '');
 select pg_catalog.pg_extension_config_dump('postrider.mapping', '');
+select pg_catalog.pg_extension_config_dump('postrider.topic_version', '');
 select pg_catalog.pg_extension_config_dump('postrider.endpoint', '');
 select pg_catalog.pg_extension_config_dump('postrider.endpoint_id_seq', '');
 select pg_catalog.pg_extension_config_dump('postrider.subscription', '');

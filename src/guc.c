@@ -20,6 +20,14 @@ int			postrider_max_connections;
 int			postrider_workers;
 char	   *postrider_allowed_networks;
 char	   *postrider_key_file;
+int			postrider_validation = POSTRIDER_VALIDATION_STRICT;
+
+static const struct config_enum_entry validation_options[] = {
+	{"strict", POSTRIDER_VALIDATION_STRICT, false},
+	{"warn", POSTRIDER_VALIDATION_WARN, false},
+	{"off", POSTRIDER_VALIDATION_OFF, false},
+	{NULL, 0, false}
+};
 
 void
 postrider_guc_define(void)
@@ -75,5 +83,17 @@ postrider_guc_define(void)
 							   "postrider.key",
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 							   NULL, NULL, NULL);
+
+	/*
+	 * PGC_SUSET: a role that emits cannot take the check away from itself.
+	 * ALTER DATABASE and ALTER ROLE ... SET work, and GRANT SET ON PARAMETER.
+	 */
+	DefineCustomEnumVariable("postrider.validation",
+							 "What becomes of a payload that does not match the schema of its topic.",
+							 "strict: the emit fails; warn: it is sent with a warning; off: it is not checked.",
+							 &postrider_validation,
+							 POSTRIDER_VALIDATION_STRICT, validation_options,
+							 PGC_SUSET, 0,
+							 NULL, NULL, NULL);
 	MarkGUCPrefixReserved("postrider");
 }

@@ -19,6 +19,16 @@ extern int	postrider_workers;
 extern char *postrider_allowed_networks;
 extern char *postrider_key_file;
 
+/* What becomes of a payload that does not match the schema of its topic. */
+typedef enum PostriderValidation
+{
+	POSTRIDER_VALIDATION_STRICT,	/* an error */
+	POSTRIDER_VALIDATION_WARN,	/* a warning, and it is sent */
+	POSTRIDER_VALIDATION_OFF	/* it is not looked at */
+} PostriderValidation;
+
+extern int	postrider_validation;
+
 extern void postrider_guc_define(void);
 
 #endif							/* POSTRIDER_GUC_H */

@@ -22,6 +22,7 @@
 #include "miscadmin.h"
 #include "outbox/emit.h"
 #include "outbox/row_json.h"
+#include "outbox/topic_schema.h"
 #include "util/id.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -312,6 +313,7 @@ capture_change(const Capture *capture, const Change *change, AppendTarget *appen
 	if (message.payload == NULL)
 		return;
 	postrider_payload_require_size(message.payload, capture->topic_name);
+	postrider_topic_schema_check(capture->topic_name, message.payload);
 	message.topic = capture->topic;
 	message.key = build_key(capture, change);
 	postrider_id_next(&message.id);

@@ -25,6 +25,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "outbox/name.h"
+#include "outbox/topic_schema.h"
 #include "security/guard.h"
 #include "util/sql.h"
 #include "utils/array.h"
@@ -485,14 +486,75 @@ postrider_check_subscription(PG_FUNCTION_ARGS)
  * Topics
  */
 
+/*
+ * A schema that is replaced gives the next one its number plus one; the old
+ * one is kept by another trigger.
+ */
+static HeapTuple
+count_version(const Row *row)
+{
+	int			column = column_number(row, "version", INT4OID);
+	int			schema = column_number(row, "schema", JSONBOID);
+	Datum		old_schema;
+	Datum		new_schema;
+	Datum		old_version;
+	Datum		version;
+	bool		old_isnull;
+	bool		isnull;
+
+	old_version = heap_getattr(row->old_tuple, column, row->desc, &isnull);
+	version = heap_getattr(row->tuple, column, row->desc, &isnull);
+	if (isnull || DatumGetInt32(version) != DatumGetInt32(old_version))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("version of topic \"%s\" cannot be set",
+						get_text(row, row->old_tuple, "name")),
+				 errhint("It goes up by itself when the schema is replaced.")));
+	old_schema = heap_getattr(row->old_tuple, schema, row->desc, &old_isnull);
+	new_schema = heap_getattr(row->tuple, schema, row->desc, &isnull);
+	if (old_isnull || (!isnull && datum_image_eq(old_schema, new_schema, false, -1)))
+		return row->tuple;
+	if (DatumGetInt32(version) == PG_INT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("topic \"%s\" has no more versions",
+						get_text(row, row->old_tuple, "name"))));
+	version = Int32GetDatum(DatumGetInt32(version) + 1);
+	isnull = false;
+	return heap_modify_tuple_by_cols(row->tuple, row->desc, 1, &column,
+									 &version, &isnull);
+}
+
+static void
+check_schema(const Row *row, const char *name)
+{
+	Datum		schema;
+	Datum		old_schema = (Datum) 0;
+	bool		isnull = true;
+	char	   *compatibility = get_text(row, row->tuple, "compatibility");
+
+	if (!get_new(row, "schema", JSONBOID, &schema))
+		return;
+	if (row->old_tuple != NULL)
+		old_schema = get_column(row, row->old_tuple, "schema", JSONBOID, &isnull);
+	postrider_topic_schema_require(name, DatumGetJsonbP(schema),
+								   isnull ? NULL : DatumGetJsonbP(old_schema),
+								   compatibility != NULL &&
+								   strcmp(compatibility, "backward") == 0);
+}
+
 /* SQL: trigger postrider.check_topic() */
 Datum
 postrider_check_topic(PG_FUNCTION_ARGS)
 {
 	Row			row = row_of_trigger(fcinfo, "check_topic");
-	char	   *name = get_new_text(&row, "name");
+	char	   *new_name = get_new_text(&row, "name");
+	char	   *name = get_text(&row, row.tuple, "name");
 
-	if (name != NULL)
-		postrider_topic_require(name, strlen(name));
-	return PointerGetDatum(row.tuple);
+	if (new_name != NULL)
+		postrider_topic_require(new_name, strlen(new_name));
+	if (name == NULL)
+		return PointerGetDatum(row.tuple);
+	check_schema(&row, name);
+	return PointerGetDatum(row.old_tuple ? count_version(&row) : row.tuple);
 }

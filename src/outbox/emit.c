@@ -18,6 +18,7 @@
 #include "outbox/emit.h"
 #include "outbox/seed.h"
 #include "outbox/endpoint.h"
+#include "outbox/topic_schema.h"
 #include "tcop/utility.h"
 #include "util/id.h"
 #include "utils/builtins.h"
@@ -184,6 +185,7 @@ postrider_emit(PG_FUNCTION_ARGS)
 	postrider_topic_require(topic, strlen(topic));
 	read_arguments(fcinfo, 1, &message);
 	postrider_payload_require_size(message.payload, topic);
+	postrider_topic_schema_check(topic, message.payload);
 	return emit_one(&message, topic, optional_text(fcinfo, 6), "emit()");
 }
 
@@ -211,6 +213,7 @@ postrider_send(PG_FUNCTION_ARGS)
 	read_arguments(fcinfo, 1, &message);
 	postrider_payload_require_size(message.payload, topic);
 	postrider_endpoint_require(message.endpoint, message.tenant);
+	postrider_topic_schema_check(topic, message.payload);
 	return emit_one(&message, psprintf("%s@%s", topic, endpoint),
 					optional_text(fcinfo, 6), "send()");
 }

@@ -163,7 +163,7 @@ sql(q{select postrider.send('timed', '1', deliver_at => now() + interval '1.5 s'
 ok(status('timed', 'scheduled', 1), 'deliver_at schedules');
 is($receiver->count('/ok/timed'), 0, 'nothing is sent before');
 ok($receiver->wait_for_count(1, '/ok/timed'), 'it is sent then');
-endpoint('fading', '/status/503/fading', ['backoff_max', "'200 ms'"]);
+endpoint('fading', '/status/503/fading', ['backoff_max, max_attempts', "'200 ms', 1000"]);
 sql(q{select postrider.send('fading', '1', expires_at => now() + interval '700 ms')});
 ok(status('fading', 'expired', 1), 'a message expires');
 

@@ -21,6 +21,16 @@ ok($receiver->wait_for_count(1), 'sent before the dump');
 
 $node->safe_psql('postgres', q{insert into postrider.mapping (name, version, definition) values
 	('m', 3, '{"fields": [{"to": "a", "from": "$.a"}]}'), ('m', null, '{"fields": [{"to": "b", "from": "$.a"}]}')});
+$node->safe_psql('postgres', q{insert into postrider.topic (name, schema) values ('z.base', '{"$id": "urn:base", "type": "integer"}');
+	insert into postrider.topic (name, description, schema, compatibility) values ('a.uses', 'refers to a later row', '{"$ref": "urn:base"}', 'backward');
+	update postrider.topic set schema = '{"$id": "urn:base", "type": "number"}' where name = 'z.base';
+	update postrider.topic set schema = '{"$id": "urn:base", "type": ["number", "string"]}' where name = 'z.base'});
+$node->safe_psql('postgres', q{insert into postrider.schema (name, schema, description) values
+	('first', '{"$ref": "second"}', 'each refers to the other'), ('second', '{"type": "object", "properties": {"a": {"$ref": "first"}}}', null)});
+my $schemas = q{select * from postrider.schema order by name};
+my $topics = q{select name, description, schema, version, compatibility, created_at from postrider.topic order by name};
+my $versions = q{select * from postrider.topic_version order by topic, version};
+is($node->safe_psql('postgres', 'select count(*) from postrider.topic_version'), 2, 'a topic has earlier versions');
 
 my $dump = $node->basedir . '/dump.sql';
 $node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'pg_dump');
@@ -30,6 +40,11 @@ is($node->safe_psql('restored', "select e.name, e.url, e.signing_secret, s.topic
 	"a|$url|s|t.*", 'the configuration is there');
 is($node->safe_psql('restored', q{select version, postrider.map('{"a": 1}', 'm', version) from postrider.mapping order by version}),
 	qq{3|{"a": 1}\n4|{"b": 1}}, 'mappings and their versions are there');
+is($node->safe_psql('restored', $topics), $node->safe_psql('postgres', $topics), 'topics are there, with schemas and the number of the version');
+is($node->safe_psql('restored', $versions), $node->safe_psql('postgres', $versions), 'earlier versions are there, once');
+is($node->safe_psql('restored', $schemas), $node->safe_psql('postgres', $schemas), 'named schemas are there');
+is($node->safe_psql('restored', q{select message from postrider.validate('{"a": 1}', '{"$ref": "first"}')}),
+	'"a" must be an object, but is a number', 'and refer to each other');
 is($node->safe_psql('restored', 'select count(*) from postrider.message'), 0, 'messages are not');
 sleep 2;
 is($receiver->count, 1, 'nothing is sent again');
@@ -38,6 +53,27 @@ ok($receiver->wait_for_count(2), 'the restored database sends what is new');
 ok(PostriderTest::verify(($receiver->requests)[-1], $secret), 'and signs with the same secret');
 $node->safe_psql('restored', "insert into postrider.endpoint (name, url) values ('b', '$url')");
 unlike(slurp_file($dump), qr/\Q$secret\E/, 'the dump does not have the secret');
+
+isnt($node->psql('restored', q{select postrider.emit('a.uses', 'true')}), 0, 'the restored database checks payloads');
+$node->safe_psql('restored', q{update postrider.topic set schema = 'true' where name = 'z.base'});
+is($node->safe_psql('restored', q{select max(version) from postrider.topic_version}), 3, 'and goes on counting');
+
+# The other forms of dumps, where rows come one by one or side by side.
+$node->safe_psql('postgres', 'create database restored_inserts');
+$node->command_ok([ 'pg_dump', '--inserts', '-f', "$dump.inserts", $node->connstr('postgres') ], 'pg_dump --inserts');
+$node->command_ok([ 'psql', '-X', '-v', 'ON_ERROR_STOP=1', '-f', "$dump.inserts", $node->connstr('restored_inserts') ], 'restore of inserts');
+is($node->safe_psql('restored_inserts', $versions), $node->safe_psql('postgres', $versions), 'versions are the same again');
+$node->safe_psql('postgres', 'create database restored_parallel');
+$node->command_ok([ 'pg_dump', '-Fc', '-f', "$dump.custom", $node->connstr('postgres') ], 'pg_dump -Fc');
+# pg_restore -j does not know in which order the tables of an extension go:
+# they go first, one by one (README).
+for my $step ([ '--section=pre-data' ], [ '--data-only', '-n', 'postrider' ], [ '--section=data', '-N', 'postrider', '-j', '2' ],
+	[ '--section=post-data', '-j', '2' ])
+{
+	$node->command_ok([ 'pg_restore', @$step, '-d', $node->connstr('restored_parallel'), "$dump.custom" ], "pg_restore @$step");
+}
+is($node->safe_psql('restored_parallel', $topics . ' limit 1'), $node->safe_psql('postgres', $topics . ' limit 1'), 'topics are the same again');
+is($node->safe_psql('restored_parallel', $versions), $node->safe_psql('postgres', $versions), 'and versions');
 
 # A copy made with TEMPLATE leaves what the original owes to the original.
 $node->safe_psql('postgres', q{insert into postrider.endpoint (name, url, enabled) values ('shut', '} . $receiver->url('/ok/shut') . q{', false)});

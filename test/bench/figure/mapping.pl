@@ -44,7 +44,7 @@ for my $round (1 .. Bench::rounds)
 	my $nothing = measure('parsed');
 	my $map = measure('postrider.map(parsed, definition)') - $nothing;
 	my $whole = measure("postrider.map((text || left(generate_series::text, 0))::jsonb, definition)") - $nothing;
-	my $node = Bench::run('node', "$Bench::home/node/mapping.mjs", @files, $count) / 1000;
+	my $node = Bench::run('node', "$Bench::home/node/validate.mjs", @files, $count) / 1000;
 	push @{ $rounds{map} }, $map;
 	push @{ $rounds{whole} }, $whole;
 	push @{ $rounds{node} }, $node;

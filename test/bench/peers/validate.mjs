@@ -1,5 +1,5 @@
 // JSON.parse and a validation by ajv's compiled function:
-//   node mapping.mjs DOCUMENT.json SCHEMA.json COUNT
+//   node validate.mjs DOCUMENT.json SCHEMA.json COUNT
 // Prints the nanoseconds that one document takes.
 import { readFileSync } from "node:fs";
 import Ajv from "ajv";
