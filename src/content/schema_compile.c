@@ -248,9 +248,22 @@ compile_dynamic_names(SchemaCompiler *compiler)
  * Loops
  *
  * A schema may apply itself to a part of the instance, never to the same
- * instance again.  A $dynamicRef is followed where it leads if nothing further
- * out takes it; the rest is found when it happens (schema_evaluate.c).
+ * instance again.  A $dynamicRef is followed if there is only one place where it
+ * can lead; the rest is found when it happens (schema_evaluate.c).
  */
+
+static SchemaNode *
+only_target(SchemaCompiler *compiler, const Logic *logic)
+{
+	int			count = 0;
+
+	if (logic->dynamic == NULL || logic->dynamic_name < 0)
+		return logic->dynamic;
+	for (Resource *resource = compiler->resources; resource && count < 2;
+		 resource = resource->next)
+		count += resource->dynamic_nodes[logic->dynamic_name] != NULL;
+	return count == 1 ? logic->dynamic : NULL;
+}
 
 static bool find_loop(SchemaCompiler *compiler, SchemaNode *node);
 
@@ -285,6 +298,7 @@ find_loop(SchemaCompiler *compiler, SchemaNode *node)
 	logic = node->logic;
 	if (logic != NULL)
 		found = find_loop(compiler, logic->reference) ||
+			find_loop(compiler, only_target(compiler, logic)) ||
 			find_loop_in_list(compiler, &logic->all_of) ||
 			find_loop_in_list(compiler, &logic->any_of) ||
 			find_loop_in_list(compiler, &logic->one_of) ||

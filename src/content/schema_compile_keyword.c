@@ -309,14 +309,19 @@ postrider_compile_pattern(SchemaCompiler *compiler, SchemaNode *node,
 	rules->pattern = postrider_compile_expression(compiler, node, keyword, NULL, value);
 }
 
-/* A format that is not known is no more than an annotation, as the standard says. */
+/*
+ * A format that is not known is no more than an annotation, as the standard
+ * says.  Those that are known are asserted if the caller wants it, unless there
+ * is a metaschema of one's own that lists another vocabulary for them.
+ */
 void
 postrider_compile_format(SchemaCompiler *compiler, SchemaNode *node,
 						 const Keyword *keyword, const Value *value)
 {
 	if (!want(compiler, node, keyword, value, TYPE_STRING, "a string, the name of a format"))
 		return;
-	if (compiler->assert_format || (node->resource->vocabularies & VOCABULARY_ASSERTION))
+	if ((compiler->assert_format && !node->resource->lists_vocabularies) ||
+		(node->resource->vocabularies & VOCABULARY_ASSERTION))
 		string_rules(node)->format = postrider_schema_format_find(value->as.string,
 																  value->length);
 }

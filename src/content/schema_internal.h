@@ -218,6 +218,8 @@ struct Resource
 	SchemaNode	   *root;
 	uint32		draft;
 	uint32		vocabularies;
+	bool		lists_vocabularies; /* its metaschema does: "format" is
+									 * asserted only if they say so */
 	SchemaNode	  **dynamic_nodes;	/* by number of the dynamic name; may be NULL */
 	Resource   *next;			/* all of them */
 };

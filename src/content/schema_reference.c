@@ -138,6 +138,7 @@ add_resource(SchemaCompiler *compiler, const char *base, const Resource *like)
 	resource->base = base;
 	resource->draft = like ? like->draft : DRAFT_2020;
 	resource->vocabularies = like ? like->vocabularies : ~(uint32) 0;
+	resource->lists_vocabularies = like && like->lists_vocabularies;
 	resource->next = compiler->resources;
 	compiler->resources = resource;
 	return resource;
@@ -169,6 +170,7 @@ read_vocabularies(SchemaCompiler *compiler, SchemaNode *node, const char *uri,
 	Value		required;
 
 	resource->vocabularies = VOCABULARY_CORE;
+	resource->lists_vocabularies = true;
 	postrider_members_start(&members, list);
 	while (postrider_members_next(&members, &name, &required))
 	{
@@ -182,6 +184,10 @@ read_vocabularies(SchemaCompiler *compiler, SchemaNode *node, const char *uri,
 			return false;
 		}
 		resource->vocabularies |= vocabulary;
+		/* 2019-09 has one vocabulary for formats, asserted if it is required. */
+		if (resource->draft == DRAFT_2019 && vocabulary == VOCABULARY_FORMAT &&
+			required.type == TYPE_BOOLEAN && required.as.boolean)
+			resource->vocabularies |= VOCABULARY_ASSERTION;
 	}
 	return true;
 }
@@ -212,6 +218,7 @@ read_dialect(SchemaCompiler *compiler, SchemaNode *node, const Value *object, Re
 	if (!postrider_value_get(object, "$schema", 7, &value) || value.type != TYPE_STRING)
 		return true;
 	uri = postrider_reference_schema_uri(&value);
+	resource->lists_vocabularies = false;
 	if (postrider_metaschema_draft(uri, &resource->draft))
 	{
 		resource->vocabularies = ~VOCABULARY_ASSERTION;
