@@ -44,18 +44,6 @@ typedef struct SchemaError
  */
 extern Schema *postrider_schema_compile(Jsonb *schema, SchemaResolver resolve, void *arg,
 										SchemaProblem *problem);
-
-/*
- * The same.  Without assert_format "format" is only an annotation, unless the
- * metaschema has the vocabulary for its assertion.
- */
-extern Schema *postrider_schema_compile_with(Jsonb *schema, bool assert_format,
-											 SchemaResolver resolve, void *arg,
-											 SchemaProblem *problem);
-
-/* True if the schema refers to registered schemas, which may change. */
-extern bool postrider_schema_uses_registered(const Schema *schema);
-
 extern void postrider_schema_free(Schema *schema);
 
 /* The short answer: stops at the first failure, allocates nothing that lasts. */

@@ -365,12 +365,11 @@ boolean_node(bool accepts)
 
 static void
 start_compiler(SchemaCompiler *compiler, Schema *schema, SchemaResolver resolve, void *arg,
-			   bool assert_format, SchemaProblem *problem)
+			   SchemaProblem *problem)
 {
 	compiler->schema = schema;
 	compiler->resolve = resolve;
 	compiler->resolve_arg = arg;
-	compiler->assert_format = assert_format;
 	compiler->problem = problem;
 	compiler->caller = CurrentMemoryContext;
 	MemoryContextSwitchTo(schema->context);
@@ -402,13 +401,9 @@ compile_document(SchemaCompiler *compiler, Jsonb *document)
 		find_loops(compiler);
 }
 
-/*
- * As postrider_schema_compile().  Without assert_format "format" is only an
- * annotation, unless the metaschema has the vocabulary for its assertion.
- */
 Schema *
-postrider_schema_compile_with(Jsonb *document, bool assert_format, SchemaResolver resolve,
-							  void *arg, SchemaProblem *problem)
+postrider_schema_compile(Jsonb *document, SchemaResolver resolve, void *arg,
+						 SchemaProblem *problem)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(caller, "JSON Schema", ALLOCSET_SMALL_SIZES);
@@ -416,7 +411,7 @@ postrider_schema_compile_with(Jsonb *document, bool assert_format, SchemaResolve
 	SchemaCompiler	compiler = {0};
 
 	schema->context = context;
-	start_compiler(&compiler, schema, resolve, arg, assert_format, problem);
+	start_compiler(&compiler, schema, resolve, arg, problem);
 	compile_document(&compiler, document);
 	MemoryContextSwitchTo(caller);
 	if (compiler.failed)
@@ -433,22 +428,8 @@ postrider_schema_compile_with(Jsonb *document, bool assert_format, SchemaResolve
 	return schema;
 }
 
-Schema *
-postrider_schema_compile(Jsonb *document, SchemaResolver resolve, void *arg,
-						 SchemaProblem *problem)
-{
-	return postrider_schema_compile_with(document, true, resolve, arg, problem);
-}
-
 void
 postrider_schema_free(Schema *schema)
 {
 	MemoryContextDelete(schema->context);
-}
-
-/* True if the schema refers to registered schemas, which may change. */
-bool
-postrider_schema_uses_registered(const Schema *schema)
-{
-	return schema->used_resolver;
 }

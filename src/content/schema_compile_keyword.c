@@ -310,9 +310,10 @@ postrider_compile_pattern(SchemaCompiler *compiler, SchemaNode *node,
 }
 
 /*
- * A format that is not known is no more than an annotation, as the standard
- * says.  Those that are known are asserted if the caller wants it, unless there
- * is a metaschema of one's own that lists another vocabulary for them.
+ * A format is asserted, although the standard's metaschema has it as an
+ * annotation: who writes "email" wants one.  A metaschema of one's own with the
+ * vocabulary format-annotation, and not format-assertion, says otherwise.  A
+ * format that is not known is no more than an annotation.
  */
 void
 postrider_compile_format(SchemaCompiler *compiler, SchemaNode *node,
@@ -320,8 +321,7 @@ postrider_compile_format(SchemaCompiler *compiler, SchemaNode *node,
 {
 	if (!want(compiler, node, keyword, value, TYPE_STRING, "a string, the name of a format"))
 		return;
-	if ((compiler->assert_format && !node->resource->lists_vocabularies) ||
-		(node->resource->vocabularies & VOCABULARY_ASSERTION))
+	if (node->resource->vocabularies & VOCABULARY_ASSERTION)
 		string_rules(node)->format = postrider_schema_format_find(value->as.string,
 																  value->length);
 }

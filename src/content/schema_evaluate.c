@@ -84,7 +84,8 @@ postrider_evaluate_in_place(Evaluation *e, const SchemaNode *node, const Value *
 				(errcode(ERRCODE_STATEMENT_TOO_COMPLEX),
 				 errmsg("schema refers to itself without end"),
 				 errdetail("A \"%s\" leads back to itself without a step into the instance.",
-						   "$dynamicRef")));
+						   "$dynamicRef"),
+				 errhint("Let it stand below a keyword such as properties or items.")));
 	valid = postrider_evaluate(e, node, value, place, marks);
 	e->in_place--;
 	return valid;

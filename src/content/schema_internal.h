@@ -218,8 +218,6 @@ struct Resource
 	SchemaNode	   *root;
 	uint32		draft;
 	uint32		vocabularies;
-	bool		lists_vocabularies; /* its metaschema does: "format" is
-									 * asserted only if they say so */
 	SchemaNode	  **dynamic_nodes;	/* by number of the dynamic name; may be NULL */
 	Resource   *next;			/* all of them */
 };
@@ -232,7 +230,6 @@ struct Schema
 	SchemaNode	   *root;
 	int			node_count;
 	int			dynamic_count;	/* names that some $dynamicRef looks for */
-	bool		used_resolver;	/* depends on registered schemas */
 };
 
 /*
@@ -255,7 +252,6 @@ typedef struct SchemaCompiler
 	Schema	   *schema;
 	SchemaResolver resolve;
 	void	   *resolve_arg;
-	bool		assert_format;	/* unless the metaschema says otherwise */
 	bool		failed;			/* the first problem is in *problem */
 	SchemaProblem *problem;
 	MemoryContext caller;		/* where *problem goes */

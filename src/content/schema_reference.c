@@ -138,7 +138,6 @@ add_resource(SchemaCompiler *compiler, const char *base, const Resource *like)
 	resource->base = base;
 	resource->draft = like ? like->draft : DRAFT_2020;
 	resource->vocabularies = like ? like->vocabularies : ~(uint32) 0;
-	resource->lists_vocabularies = like && like->lists_vocabularies;
 	resource->next = compiler->resources;
 	compiler->resources = resource;
 	return resource;
@@ -170,7 +169,6 @@ read_vocabularies(SchemaCompiler *compiler, SchemaNode *node, const char *uri,
 	Value		required;
 
 	resource->vocabularies = VOCABULARY_CORE;
-	resource->lists_vocabularies = true;
 	postrider_members_start(&members, list);
 	while (postrider_members_next(&members, &name, &required))
 	{
@@ -218,10 +216,9 @@ read_dialect(SchemaCompiler *compiler, SchemaNode *node, const Value *object, Re
 	if (!postrider_value_get(object, "$schema", 7, &value) || value.type != TYPE_STRING)
 		return true;
 	uri = postrider_reference_schema_uri(&value);
-	resource->lists_vocabularies = false;
 	if (postrider_metaschema_draft(uri, &resource->draft))
 	{
-		resource->vocabularies = ~VOCABULARY_ASSERTION;
+		resource->vocabularies = ~(uint32) 0;
 		return true;
 	}
 	metaschema = compiler->resolve ? compiler->resolve(uri, compiler->resolve_arg) : NULL;
@@ -232,12 +229,11 @@ read_dialect(SchemaCompiler *compiler, SchemaNode *node, const Value *object, Re
 							   uri);
 		return false;
 	}
-	compiler->schema->used_resolver = true;
 	postrider_value_of_jsonb(metaschema, &root);
 	if (root.type != TYPE_OBJECT)
 		return true;
 	resource->draft = metaschema_draft(&root);
-	resource->vocabularies = ~VOCABULARY_ASSERTION;
+	resource->vocabularies = ~(uint32) 0;
 	if (postrider_value_get(&root, "$vocabulary", 11, &value) && value.type == TYPE_OBJECT)
 		return read_vocabularies(compiler, node, uri, &value, resource);
 	return true;
@@ -453,8 +449,6 @@ postrider_reference_load(SchemaCompiler *compiler, const char *uri, Jsonb *docum
 	Value		root;
 	SchemaNode	   *node;
 
-	if (defaults == NULL)
-		resource->vocabularies = ~VOCABULARY_ASSERTION;
 	postrider_value_of_jsonb(document, &root);
 	if (*uri != '\0' && (entry = add_name(compiler, NULL, uri)) != NULL)
 		entry->resource = resource;
@@ -508,8 +502,7 @@ find_resource(SchemaCompiler *compiler, const char *uri)
 
 			memcpy(copy, document, VARSIZE(document));
 			document = copy;
-			compiler->schema->used_resolver = true;
-		}
+				}
 	}
 	if (document == NULL)
 		return NULL;

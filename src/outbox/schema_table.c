@@ -108,6 +108,10 @@ postrider_named_schema_find(const char *uri)
 		postrider_schema_read("schema", "schema_id_key", "schema_id", uri);
 }
 
+/*
+ * A topic's schema may refer to a named one by a plain name; where it is itself
+ * referred to, that name comes relative to its own URI.
+ */
 Jsonb *
 postrider_schema_resolve(const char *uri, void *arg)
 {
@@ -115,6 +119,9 @@ postrider_schema_resolve(const char *uri, void *arg)
 
 	if (schema == NULL)
 		schema = postrider_named_schema_find(uri);
+	if (schema == NULL &&
+		strncmp(uri, POSTRIDER_TOPIC_URI, strlen(POSTRIDER_TOPIC_URI)) == 0)
+		schema = postrider_named_schema_find(uri + strlen(POSTRIDER_TOPIC_URI));
 	if (schema == NULL && arg != NULL)
 		*(bool *) arg = true;
 	return schema;
@@ -164,7 +171,7 @@ postrider_schema_refuse(int level, const char *what, const SchemaProblem *proble
 			 errdetail("At %s: %s.",
 					   problem->location[0] ? problem->location : "the root of the schema",
 					   problem->message),
-			 errhint("Write a schema by JSON Schema 2020-12. Other schemas are referred to as registered: by a name or an $id in postrider.schema, by the $id of a topic's schema, or as postrider:topic/NAME; nothing is fetched.")));
+			 errhint("Write a schema by JSON Schema 2020-12. Others are referred to by their name or $id in postrider.schema, by the $id of a topic's schema, or as postrider:topic/NAME.")));
 }
 
 /* The schema {"$ref": NAME}. */

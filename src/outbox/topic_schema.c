@@ -45,6 +45,7 @@
 #include "utils/datum.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -58,8 +59,6 @@ PG_FUNCTION_INFO_V1(postrider_validate_topic);
 /* Of the errors of a payload, in a message. */
 #define ERRORS_SHOWN 10
 #define DETAIL_BYTES 3000
-
-#define URI_PREFIX "postrider:topic/"
 
 typedef struct TopicSchema
 {
@@ -96,8 +95,8 @@ read_topic(const char *topic)
 Jsonb *
 postrider_topic_schema_find(const char *uri)
 {
-	if (strncmp(uri, URI_PREFIX, strlen(URI_PREFIX)) == 0)
-		return read_topic(uri + strlen(URI_PREFIX));
+	if (strncmp(uri, POSTRIDER_TOPIC_URI, strlen(POSTRIDER_TOPIC_URI)) == 0)
+		return read_topic(uri + strlen(POSTRIDER_TOPIC_URI));
 	return postrider_schema_read("topic", "topic_schema_id_key", "schema_id", uri);
 }
 
@@ -380,7 +379,7 @@ postrider_topic_changed(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be called as an AFTER trigger",
-						"topic_changed or schema_changed")));
+						get_func_name(fcinfo->flinfo->fn_oid))));
 	CacheInvalidateRelcache(trigger->tg_relation);
 	PG_RETURN_POINTER(NULL);
 }

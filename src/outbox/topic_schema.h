@@ -13,6 +13,9 @@
 #include "content/schema.h"
 #include "utils/jsonb.h"
 
+/* "postrider:topic/order.paid" is the schema of that topic. */
+#define POSTRIDER_TOPIC_URI "postrider:topic/"
+
 /*
  * Checks a payload against the schema of its topic, if the topic has one, as
  * the setting postrider.validation says: ereport(ERROR), a warning, or

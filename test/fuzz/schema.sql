@@ -28,7 +28,12 @@ begin
 	begin
 		perform postrider.is_valid('1', schema);
 		update fuzz.tally set compiled = compiled + 1;
-	exception when others then
+	exception when statement_too_complex then
+		-- Where a $dynamicRef leads is only known with a document.
+		assert sqlerrm = 'stack depth limit exceeded' or
+			sqlerrm = 'schema refers to itself without end' and schema::text ~ '\$(dynamic|recursive)Ref', sqlerrm;
+		return;
+	when others then
 		get stacked diagnostics stated = returned_sqlstate, reason = pg_exception_detail;
 		assert stated = '22023' and reason ~ '^At (/|the root)', 'refused in another way: ' || stated || ' ' || sqlerrm || ' ' || reason;
 		update fuzz.tally set refused = refused + 1;
@@ -40,18 +45,24 @@ begin
 		end;
 	end;
 	for document in select d::jsonb from unnest(documents) d loop
-		-- Rows or true, never both; nothing depends on how often it is asked.
-		holds := postrider.is_valid(document, schema);
-		select count(*), min(e::text) filter (where e.message is null or e.message = '' or length(e.message) > 2000 or
-			e.keyword is null or e.keyword_location !~ '^(/|$)' or e.instance_location !~ '^(/|$)' or
-			document #> string_to_array(nullif(replace(replace(substr(e.instance_location, 2), '~1', '/'), '~0', '~'), ''), '/') is null
-			and e.instance_location !~ '~|//|/$' and e.keyword <> 'propertyNames' and e.keyword_location !~ '/propertyNames')
-		into errors, bad from postrider.validate(document, schema) e;
-		assert holds is not null and holds = (errors = 0), 'valid ' || coalesce(holds::text, 'null') || ', but ' || errors || ' errors';
-		assert bad is null, 'a bad error: ' || bad;
-		assert holds = postrider.is_valid(document, schema), 'not the same again';
-		-- Logic holds.
-		assert holds <> postrider.is_valid(document, jsonb_build_object('not', schema)) or schema::text ~ '\$(ref|id|dynamicRef|recursiveRef|schema|anchor|dynamicAnchor)', 'not is not not';
-		update fuzz.tally set valid = valid + holds::int, invalid = invalid + (not holds)::int;
+		begin
+			-- Rows or true, never both; nothing depends on how often it is asked.
+			holds := postrider.is_valid(document, schema);
+			select count(*), min(e::text) filter (where e.message is null or e.message = '' or length(e.message) > 2000 or
+				e.keyword is null or e.keyword_location !~ '^(/|$)' or e.instance_location !~ '^(/|$)' or
+				document #> coalesce(string_to_array(nullif(substr(e.instance_location, 2), ''), '/'), '{}') is null
+				and e.instance_location !~ '~|//|/$' and e.keyword <> 'propertyNames' and e.keyword_location !~ '/propertyNames')
+			into errors, bad from postrider.validate(document, schema) e;
+			assert holds is not null and holds = (errors = 0), 'valid ' || coalesce(holds::text, 'null') || ', but ' || errors || ' errors';
+			assert bad is null, 'a bad error: ' || bad;
+			assert holds = postrider.is_valid(document, schema), 'not the same again';
+			-- Logic holds.
+			assert case when schema::text ~ '\$(ref|id|dynamicRef|recursiveRef|schema|anchor|dynamicAnchor)' then true
+				else holds <> postrider.is_valid(document, jsonb_build_object('not', schema)) end, 'not is not not';
+			update fuzz.tally set valid = valid + holds::int, invalid = invalid + (not holds)::int;
+		exception when statement_too_complex then
+			assert sqlerrm = 'stack depth limit exceeded' or
+			sqlerrm = 'schema refers to itself without end' and schema::text ~ '\$(dynamic|recursive)Ref', sqlerrm;
+		end;
 	end loop;
 end $$;

@@ -35,6 +35,9 @@ select postrider.is_valid('1', '{"allOf": [{"$ref": "#/$defs/none"}]}');
 select postrider.is_valid('1', '{"$ref": "#"}');
 select * from postrider.validate('1', '{"required": "a"}');
 
+-- Known only with a document: where a $dynamicRef leads.
+select postrider.is_valid('1', '{"$id": "https://example.com/a", "$dynamicAnchor": "x", "$ref": "b", "$defs": {"b": {"$id": "b", "$dynamicRef": "#x", "$dynamicAnchor": "x"}}}');
+
 -- Nothing is fetched.
 select postrider.is_valid('1', '{"$ref": "https://example.com/address.json"}');
 

@@ -25,6 +25,9 @@ $node->safe_psql('postgres', q{insert into postrider.topic (name, schema) values
 	insert into postrider.topic (name, description, schema, compatibility) values ('a.uses', 'refers to a later row', '{"$ref": "urn:base"}', 'backward');
 	update postrider.topic set schema = '{"$id": "urn:base", "type": "number"}' where name = 'z.base';
 	update postrider.topic set schema = '{"$id": "urn:base", "type": ["number", "string"]}' where name = 'z.base'});
+$node->safe_psql('postgres', q{insert into postrider.schema (name, schema, description) values
+	('first', '{"$ref": "second"}', 'each refers to the other'), ('second', '{"type": "object", "properties": {"a": {"$ref": "first"}}}', null)});
+my $schemas = q{select * from postrider.schema order by name};
 my $topics = q{select name, description, schema, version, compatibility, created_at from postrider.topic order by name};
 my $versions = q{select * from postrider.topic_version order by topic, version};
 is($node->safe_psql('postgres', 'select count(*) from postrider.topic_version'), 2, 'a topic has earlier versions');
@@ -39,6 +42,9 @@ is($node->safe_psql('restored', q{select version, postrider.map('{"a": 1}', 'm',
 	qq{3|{"a": 1}\n4|{"b": 1}}, 'mappings and their versions are there');
 is($node->safe_psql('restored', $topics), $node->safe_psql('postgres', $topics), 'topics are there, with schemas and the number of the version');
 is($node->safe_psql('restored', $versions), $node->safe_psql('postgres', $versions), 'earlier versions are there, once');
+is($node->safe_psql('restored', $schemas), $node->safe_psql('postgres', $schemas), 'named schemas are there');
+is($node->safe_psql('restored', q{select message from postrider.validate('{"a": 1}', '{"$ref": "first"}')}),
+	'"a" must be an object, but is a number', 'and refer to each other');
 is($node->safe_psql('restored', 'select count(*) from postrider.message'), 0, 'messages are not');
 sleep 2;
 is($receiver->count, 1, 'nothing is sent again');
