@@ -180,6 +180,7 @@ hex(char c)
 	return -1;
 }
 
+/* Percent-encoding is of UTF-8; names are compared in the server's encoding. */
 char *
 postrider_uri_take_fragment(char *uri, const char **problem)
 {
@@ -189,6 +190,9 @@ postrider_uri_take_fragment(char *uri, const char **problem)
 	if (fragment == NULL)
 		return NULL;
 	*fragment++ = '\0';
+	if (strchr(fragment, '%') == NULL)
+		return fragment;
+	fragment = pg_server_to_any(fragment, strlen(fragment), PG_UTF8);
 	out = fragment;
 	for (char *in = fragment; *in; in++)
 	{
@@ -209,17 +213,12 @@ postrider_uri_take_fragment(char *uri, const char **problem)
 			*out++ = *in;
 	}
 	*out = '\0';
-	/* Percent-encoding is of UTF-8; names are compared in the server's own. */
-	if (!pg_verify_mbstr(PG_UTF8, fragment, out - fragment, true) &&
-		!pg_verifymbstr(fragment, out - fragment, true))
+	if (!pg_verify_mbstr(PG_UTF8, fragment, out - fragment, true))
 	{
 		*problem = "must be UTF-8 where it is percent-encoded";
 		return NULL;
 	}
-	if (GetDatabaseEncoding() != PG_UTF8 && strlen(fragment) > 0 &&
-		!pg_verifymbstr(fragment, out - fragment, true))
-		return pg_any_to_server(fragment, out - fragment, PG_UTF8);
-	return fragment;
+	return pg_any_to_server(fragment, out - fragment, PG_UTF8);
 }
 
 void
