@@ -127,13 +127,17 @@ postrider_compile_child(SchemaCompiler *compiler, SchemaNode *node, const Keywor
 		return value->as.boolean ? compiler->true_node : compiler->false_node;
 	if (value->type != TYPE_OBJECT)
 	{
+		Value		position;
+
 		if (index >= 0)
-			postrider_compile_fail(compiler, node, keyword->name, NULL,
-								   "has an item that is not a schema, at position %d: a schema is an object, true or false",
-								   index);
-		else
-			postrider_compile_fail(compiler, node, keyword->name, key,
-								   "must be a schema: an object, true or false");
+		{
+			char	   *number = psprintf("%d", index);
+
+			postrider_value_of_string(number, strlen(number), &position);
+			key = &position;
+		}
+		postrider_compile_fail(compiler, node, keyword->name, key,
+							   "must be a schema: an object, true or false");
 		return NULL;
 	}
 	child = postrider_reference_node(compiler, value->as.container);
