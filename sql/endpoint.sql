@@ -38,7 +38,7 @@ comment on column postrider.endpoint.timeout is 'Time for one attempt, from conn
 comment on column postrider.endpoint.max_attempts is 'After so many failed attempts the delivery becomes a dead letter.';
 comment on column postrider.endpoint.backoff_base is 'Upper bound of the wait after the first failed attempt; it doubles with each further one. The wait is drawn evenly between zero and the bound.';
 comment on column postrider.endpoint.backoff_max is 'The bound never grows above this.';
-comment on column postrider.endpoint.retry_schedule is 'If set, the exact waits after the first, second, … failed attempt in place of the formula; the last one repeats.';
+comment on column postrider.endpoint.retry_schedule is 'If set, the exact waits after the first, second, ... failed attempt in place of the formula; the last one repeats.';
 comment on column postrider.endpoint.max_in_flight is 'At most so many requests at the same time.';
 comment on column postrider.endpoint.signing_secret is 'Name of the secret that signs requests (Standard Webhooks); without one, requests are not signed.';
 comment on column postrider.endpoint.enabled is 'While false nothing is sent; what is owed is held, and flows when the endpoint is enabled again.';
