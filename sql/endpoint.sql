@@ -61,7 +61,7 @@ comment on column postrider.endpoint.timeout is 'Time for one attempt, from conn
 comment on column postrider.endpoint.max_attempts is 'After so many failed attempts the delivery becomes a dead letter.';
 comment on column postrider.endpoint.backoff_base is 'Upper bound of the wait after the first failed attempt; it doubles with each further one. The wait is drawn evenly between zero and the bound.';
 comment on column postrider.endpoint.backoff_max is 'The bound never grows above this.';
-comment on column postrider.endpoint.retry_schedule is 'If set, the exact waits after the first, second, … failed attempt in place of the formula; the last one repeats.';
+comment on column postrider.endpoint.retry_schedule is 'If set, the exact waits after the first, second, ... failed attempt in place of the formula; the last one repeats.';
 comment on column postrider.endpoint.max_in_flight is 'At most so many requests at the same time. The worker begins with a few and grows to this while the receiver keeps answering as fast.';
 comment on column postrider.endpoint.rate_limit is 'At most so many requests in any time of rate_period, spread evenly over it; NULL: no limit.';
 comment on column postrider.endpoint.rate_period is 'The time that rate_limit is for.';

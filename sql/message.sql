@@ -52,7 +52,7 @@ comment on column postrider.attempt.duration_ms is 'How long it took, in millise
 comment on column postrider.attempt.attempt is 'Counts the attempts at this delivery from 1; 0 where nothing was sent. It stops at 32767.';
 comment on column postrider.attempt.status_code is 'HTTP status, if there was a response.';
 comment on column postrider.attempt.outcome is 'delivered; retry (failed, will be tried again); dead (given up); expired; cancelled.';
-comment on column postrider.attempt.error_code is 'What went wrong, in one word: http_503, timeout, connect, tls, dns, address_refused, …';
+comment on column postrider.attempt.error_code is 'What went wrong, in one word: http_503, timeout, connect, tls, dns, address_refused, ...';
 comment on column postrider.attempt.error is 'What went wrong, in a sentence.';
 comment on column postrider.attempt.response is 'The beginning of the response body, kept when the attempt failed.';
 comment on column postrider.attempt.request_id is 'Shared by messages that went in one request; NULL where a request carries one message.';

@@ -127,13 +127,17 @@ postrider_compile_child(SchemaCompiler *compiler, SchemaNode *node, const Keywor
 		return value->as.boolean ? compiler->true_node : compiler->false_node;
 	if (value->type != TYPE_OBJECT)
 	{
+		Value		position;
+
 		if (index >= 0)
-			postrider_compile_fail(compiler, node, keyword->name, NULL,
-								   "has an item that is not a schema, at position %d: a schema is an object, true or false",
-								   index);
-		else
-			postrider_compile_fail(compiler, node, keyword->name, key,
-								   "must be a schema: an object, true or false");
+		{
+			char	   *number = psprintf("%d", index);
+
+			postrider_value_of_string(number, strlen(number), &position);
+			key = &position;
+		}
+		postrider_compile_fail(compiler, node, keyword->name, key,
+							   "must be a schema: an object, true or false");
 		return NULL;
 	}
 	child = postrider_reference_node(compiler, value->as.container);
@@ -248,9 +252,22 @@ compile_dynamic_names(SchemaCompiler *compiler)
  * Loops
  *
  * A schema may apply itself to a part of the instance, never to the same
- * instance again.  A $dynamicRef is followed where it leads if nothing further
- * out takes it; the rest is found when it happens (schema_evaluate.c).
+ * instance again.  A $dynamicRef is followed if there is only one place where it
+ * can lead; the rest is found when it happens (schema_evaluate.c).
  */
+
+static SchemaNode *
+only_target(SchemaCompiler *compiler, const Logic *logic)
+{
+	int			count = 0;
+
+	if (logic->dynamic == NULL || logic->dynamic_name < 0)
+		return logic->dynamic;
+	for (Resource *resource = compiler->resources; resource && count < 2;
+		 resource = resource->next)
+		count += resource->dynamic_nodes[logic->dynamic_name] != NULL;
+	return count == 1 ? logic->dynamic : NULL;
+}
 
 static bool find_loop(SchemaCompiler *compiler, SchemaNode *node);
 
@@ -285,7 +302,7 @@ find_loop(SchemaCompiler *compiler, SchemaNode *node)
 	logic = node->logic;
 	if (logic != NULL)
 		found = find_loop(compiler, logic->reference) ||
-			(logic->dynamic_name < 0 && find_loop(compiler, logic->dynamic)) ||
+			find_loop(compiler, only_target(compiler, logic)) ||
 			find_loop_in_list(compiler, &logic->all_of) ||
 			find_loop_in_list(compiler, &logic->any_of) ||
 			find_loop_in_list(compiler, &logic->one_of) ||

@@ -68,16 +68,18 @@ add_marks(Marks *marks, const Marks *more)
  */
 
 /*
- * Evaluates a node at the same instance.  The number of steps without one into
- * the instance is bounded by the number of nodes, or they go in a circle.
+ * Evaluates a node at the same instance.  To come to a node again without a
+ * step into the instance makes sense only if a $dynamicRef leads elsewhere now,
+ * because another name has been entered: more steps than that go in a circle.
  */
 bool
 postrider_evaluate_in_place(Evaluation *e, const SchemaNode *node, const Value *value,
 							const Place *place, Marks *marks)
 {
+	const Schema *schema = e->schema;
 	bool		valid;
 
-	if (++e->in_place > e->schema->node_count + 1)
+	if (++e->in_place > (schema->node_count + 1) * (int64) (schema->dynamic_count + 1))
 		ereport(ERROR,
 				(errcode(ERRCODE_STATEMENT_TOO_COMPLEX),
 				 errmsg("schema refers to itself without end"),

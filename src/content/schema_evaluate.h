@@ -26,6 +26,9 @@ typedef struct Marks
 	uint64		first;			/* what "words" points to for up to 64 */
 } Marks;
 
+/* For messages: "1 item", "2 items". */
+#define NOUN(count, one, many)	((count) == 1 ? (one) : (many))
+
 /* How an instance gets from a member to a member. */
 typedef enum PlaceStep
 {

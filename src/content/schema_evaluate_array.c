@@ -37,11 +37,13 @@ evaluate_count(Evaluation *e, const ArrayRules *rules, const Value *value,
 			   const Place *place)
 {
 	if (value->length < rules->min_items)
-		return FAIL(e, place, "minItems", "must have at least %lld items, but has %d",
-					(long long) rules->min_items, value->length);
+		return FAIL(e, place, "minItems", "must have at least %lld %s, but has %d",
+					(long long) rules->min_items, NOUN(rules->min_items, "item", "items"),
+					value->length);
 	if (value->length > rules->max_items)
-		return FAIL(e, place, "maxItems", "must have at most %lld items, but has %d",
-					(long long) rules->max_items, value->length);
+		return FAIL(e, place, "maxItems", "must have at most %lld %s, but has %d",
+					(long long) rules->max_items, NOUN(rules->max_items, "item", "items"),
+					value->length);
 	return true;
 }
 
@@ -102,12 +104,16 @@ evaluate_contains(Evaluation *e, const ArrayRules *rules, const Value *value,
 	e->in_place = in_place;
 	if (count < rules->min_contains)
 		return FAIL(e, place, rules->min_contains == 1 ? "contains" : "minContains",
-					"must contain at least %lld items that match, but contains %lld",
-					(long long) rules->min_contains, (long long) count);
+					"must contain at least %lld %s, but contains %lld",
+					(long long) rules->min_contains,
+					NOUN(rules->min_contains, "item that matches", "items that match"),
+					(long long) count);
 	if (count > rules->max_contains)
 		return FAIL(e, place, "maxContains",
-					"must contain at most %lld items that match, but contains %lld",
-					(long long) rules->max_contains, (long long) count);
+					"must contain at most %lld %s, but contains %lld",
+					(long long) rules->max_contains,
+					NOUN(rules->max_contains, "item that matches", "items that match"),
+					(long long) count);
 	return true;
 }
 

@@ -39,11 +39,13 @@ evaluate_count(Evaluation *e, const ObjectRules *rules, const Value *value,
 			   const Place *place)
 {
 	if (value->length < rules->min_properties)
-		return FAIL(e, place, "minProperties", "must have at least %lld properties, but has %d",
-					(long long) rules->min_properties, value->length);
+		return FAIL(e, place, "minProperties", "must have at least %lld %s, but has %d",
+					(long long) rules->min_properties,
+					NOUN(rules->min_properties, "property", "properties"), value->length);
 	if (value->length > rules->max_properties)
-		return FAIL(e, place, "maxProperties", "must have at most %lld properties, but has %d",
-					(long long) rules->max_properties, value->length);
+		return FAIL(e, place, "maxProperties", "must have at most %lld %s, but has %d",
+					(long long) rules->max_properties,
+					NOUN(rules->max_properties, "property", "properties"), value->length);
 	return true;
 }
 

@@ -26,11 +26,13 @@ evaluate_length(Evaluation *e, const StringRules *rules, const Value *value,
 	if (length < rules->min_length || length > rules->max_length || rules->min_length > 0)
 		length = pg_mbstrlen_with_len(value->as.string, value->length);
 	if (length < rules->min_length)
-		return FAIL(e, place, "minLength", "must have at least %lld characters, but has %lld",
-					(long long) rules->min_length, (long long) length);
+		return FAIL(e, place, "minLength", "must have at least %lld %s, but has %lld",
+					(long long) rules->min_length,
+					NOUN(rules->min_length, "character", "characters"), (long long) length);
 	if (length > rules->max_length)
-		return FAIL(e, place, "maxLength", "must have at most %lld characters, but has %lld",
-					(long long) rules->max_length, (long long) length);
+		return FAIL(e, place, "maxLength", "must have at most %lld %s, but has %lld",
+					(long long) rules->max_length,
+					NOUN(rules->max_length, "character", "characters"), (long long) length);
 	return true;
 }
 

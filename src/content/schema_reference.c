@@ -182,6 +182,10 @@ read_vocabularies(SchemaCompiler *compiler, SchemaNode *node, const char *uri,
 			return false;
 		}
 		resource->vocabularies |= vocabulary;
+		/* 2019-09 has one vocabulary for formats, asserted if it is required. */
+		if (resource->draft == DRAFT_2019 && vocabulary == VOCABULARY_FORMAT &&
+			required.type == TYPE_BOOLEAN && required.as.boolean)
+			resource->vocabularies |= VOCABULARY_ASSERTION;
 	}
 	return true;
 }

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "content/schema_uri.h"
 #include "mb/pg_wchar.h"
 
@@ -180,6 +181,28 @@ hex(char c)
 	return -1;
 }
 
+/* From UTF-8, without an error of its own if there is no such character here. */
+static char *
+to_server(char *utf8, int length, const char **problem)
+{
+	int			encoding = GetDatabaseEncoding();
+	int			room = length * MAX_CONVERSION_GROWTH + 1;
+	char	   *result;
+	Oid			conversion;
+
+	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII || length == 0)
+		return utf8;
+	conversion = FindDefaultConversionProc(PG_UTF8, encoding);
+	result = palloc(room);
+	if (OidIsValid(conversion) &&
+		pg_do_encoding_conversion_buf(conversion, PG_UTF8, encoding, (unsigned char *) utf8,
+									  length, (unsigned char *) result, room, true) == length)
+		return result;
+	*problem = "has a character that the encoding of the database does not have";
+	return NULL;
+}
+
+/* Percent-encoding is of UTF-8; names are compared in the server's encoding. */
 char *
 postrider_uri_take_fragment(char *uri, const char **problem)
 {
@@ -189,6 +212,9 @@ postrider_uri_take_fragment(char *uri, const char **problem)
 	if (fragment == NULL)
 		return NULL;
 	*fragment++ = '\0';
+	if (strchr(fragment, '%') == NULL)
+		return fragment;
+	fragment = pg_server_to_any(fragment, strlen(fragment), PG_UTF8);
 	out = fragment;
 	for (char *in = fragment; *in; in++)
 	{
@@ -209,17 +235,12 @@ postrider_uri_take_fragment(char *uri, const char **problem)
 			*out++ = *in;
 	}
 	*out = '\0';
-	/* Percent-encoding is of UTF-8; names are compared in the server's own. */
-	if (!pg_verify_mbstr(PG_UTF8, fragment, out - fragment, true) &&
-		!pg_verifymbstr(fragment, out - fragment, true))
+	if (!pg_verify_mbstr(PG_UTF8, fragment, out - fragment, true))
 	{
 		*problem = "must be UTF-8 where it is percent-encoded";
 		return NULL;
 	}
-	if (GetDatabaseEncoding() != PG_UTF8 && strlen(fragment) > 0 &&
-		!pg_verifymbstr(fragment, out - fragment, true))
-		return pg_any_to_server(fragment, out - fragment, PG_UTF8);
-	return fragment;
+	return to_server(fragment, out - fragment, problem);
 }
 
 void

@@ -26,7 +26,7 @@ my $mapping = q({"fields": [
 	{"to": "properties.email", "from": "$.email", "apply": ["trim", "lower"], "required": true, "check": "email"},
 	{"to": "properties.firstname", "from": "$.first_name"},
 	{"to": "properties.lastname", "from": "$.last_name"},
-	{"to": "properties.phone", "from": "$.phone", "apply": [{"phone": {"country": "DE"}}]},
+	{"to": "properties.phone", "from": "$.phone", "apply": [{"phone": "DE"}]},
 	{"to": "properties.company", "from": "$.company", "max_length": 100, "overflow": "truncate"},
 	{"to": "properties.status", "from": "$.status", "lookup": {"paid": "CLOSED_WON", "*": "OPEN"}},
 	{"to": "properties.amount", "from": "$.total", "type": "number"},

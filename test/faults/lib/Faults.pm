@@ -33,7 +33,7 @@ sub seed
 
 sub elapsed { return time - $started; }
 
-sub remaining { return ($ENV{MINUTES} || 8) * 60 - elapsed(); }
+sub remaining { return ($ENV{MINUTES} || 12) * 60 - elapsed(); }
 
 sub pick { return $_[ rand @_ ]; }
 
