@@ -41,6 +41,8 @@ create table postrider.endpoint (
 	batch_format text,
 	batch_template text,
 	batch_failed jsonpath,
+	response_excerpt_bytes integer not null default 1024,
+	reply_topic text,
 	signing_secret text references postrider.secret (name),
 	enabled boolean not null default true,
 	disabled_reason text,
@@ -84,6 +86,8 @@ comment on column postrider.endpoint.batch_delay is 'A message waits so long for
 comment on column postrider.endpoint.batch_format is 'json-array, ndjson, or envelope: batch_template with the records in it.';
 comment on column postrider.endpoint.batch_template is 'Body of a batch, with {{records}} where the JSON array of records goes.';
 comment on column postrider.endpoint.batch_failed is 'Path in the response to the positions of the records that failed, such as $.errors[*].index; only those are retried.';
+comment on column postrider.endpoint.response_excerpt_bytes is 'So many bytes of the response of a failed attempt are kept in attempt and dead_letter, from 0 to 65536.';
+comment on column postrider.endpoint.reply_topic is 'If set, the response of each delivered message is emitted as a message of this topic, with the key and tenant of the message.';
 comment on column postrider.endpoint.signing_secret is 'Name of the secret that signs requests (Standard Webhooks); without one, requests are not signed.';
 comment on column postrider.endpoint.enabled is 'While false nothing is sent; what is owed is held, and flows when the endpoint is enabled again.';
 comment on column postrider.endpoint.disabled_reason is 'Why the worker disabled the endpoint, if it did.';

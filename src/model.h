@@ -88,6 +88,8 @@ typedef struct Endpoint
 	int64		backoff_max_ms;
 	int			schedule_length;	/* 0: use the formula */
 	int64	   *schedule_ms;
+	int			response_excerpt_bytes; /* of a failed attempt's response */
+	char	   *reply_topic;	/* the response becomes a message; or NULL */
 	Policy		policy;			/* limits, breaker, order, batches */
 	unsigned char *signing_key; /* NULL: do not sign */
 	Size		signing_key_length;
@@ -109,6 +111,19 @@ typedef enum AttemptOutcome
 	OUTCOME_CANCELLED
 } AttemptOutcome;
 
+/* Response headers that a reply has at most. */
+#define REPLY_HEADERS 4
+
+/* The response of a delivered attempt, for the endpoint's reply_topic. */
+typedef struct Reply
+{
+	char	   *body;			/* palloc'd, safe to store as text, or NULL */
+	Size		length;			/* of the body as it came, as far as it is kept */
+	Size		body_bytes;		/* as far as it was read */
+	int			header_count;
+	Header		headers[REPLY_HEADERS]; /* names are static, values palloc'd */
+} Reply;
+
 /* What came of an attempt; the strings belong to the Delivery. */
 typedef struct AttemptResult
 {
@@ -118,6 +133,7 @@ typedef struct AttemptResult
 	const char *error_code;		/* static string, or NULL */
 	char	   *error;			/* palloc'd sentence, or NULL */
 	char	   *response;		/* palloc'd excerpt in server encoding, or NULL */
+	Reply	   *reply;			/* palloc'd, or NULL */
 	TimestampTz started_at;
 	float		duration_ms;
 	TimestampTz retry_at;		/* for OUTCOME_RETRY */

@@ -35,6 +35,7 @@
 #include "delivery/descriptor.h"
 #include "delivery/engine.h"
 #include "delivery/request.h"
+#include "delivery/response.h"
 #include "delivery/retry.h"
 #include "delivery/watch.h"
 #include "guc.h"
@@ -420,9 +421,7 @@ end_request(Request *request, CURLcode code, TimestampTz now)
 	postrider_request_end(request, code, &end, &retry_after_ms,
 						  &result->duration_ms);
 	postrider_classify(&end, result);
-	if (result->outcome != OUTCOME_DELIVERED && request->excerpt_length > 0)
-		result->response = postrider_text_clean(request->excerpt,
-												request->excerpt_length);
+	postrider_response_keep(request, result);
 	if (result->outcome == OUTCOME_RETRY)
 	{
 		retry_after_ms = Min(retry_after_ms, endpoint->backoff_max_ms);

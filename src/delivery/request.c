@@ -45,10 +45,11 @@ receive_body(char *data, size_t size, size_t count, void *arg)
 {
 	Request    *request = arg;
 	Size		bytes = size * count;
-	Size		keep = Min(bytes, (Size) (RESPONSE_EXCERPT_BYTES - request->excerpt_length));
+	Size		keep = Min(bytes, request->kept_capacity - request->kept_bytes);
 
-	memcpy(request->excerpt + request->excerpt_length, data, keep);
-	request->excerpt_length += keep;
+	if (keep > 0)
+		memcpy(request->kept + request->kept_bytes, data, keep);
+	request->kept_bytes += keep;
 	request->body_bytes += bytes;
 	if (request->body_bytes > RESPONSE_MAX_BYTES)
 	{
@@ -207,6 +208,21 @@ postrider_request_acquire(Endpoint *endpoint)
 	return request;
 }
 
+/* Sets how much of the response is kept. */
+static void
+make_room(Request *request, Size capacity)
+{
+	if (request->kept_capacity == capacity)
+		return;
+	if (request->kept)
+		pfree(request->kept);
+	request->kept = NULL;
+	request->kept_capacity = 0;
+	if (capacity > 0)
+		request->kept = MemoryContextAlloc(TopMemoryContext, capacity);
+	request->kept_capacity = capacity;
+}
+
 static void
 free_message_parts(Request *request)
 {
@@ -221,6 +237,8 @@ void
 postrider_request_release(Request *request)
 {
 	free_message_parts(request);
+	if (request->kept_capacity > RESPONSE_IDLE_BYTES)
+		make_room(request, 0);
 	request->delivery = NULL;
 	dlist_push_head(&request->endpoint->lane->idle_requests, &request->node);
 }
@@ -237,6 +255,7 @@ postrider_request_discard_idle(Endpoint *endpoint)
 
 		curl_easy_cleanup(request->easy);
 		curl_slist_free_all(request->endpoint_headers);
+		make_room(request, 0);
 		pfree(request);
 	}
 }
@@ -337,7 +356,10 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 	request->headers_complete = false;
 	request->header_bytes = 0;
 	request->body_bytes = 0;
-	request->excerpt_length = 0;
+	request->kept_bytes = 0;
+	make_room(request, endpoint->reply_topic ?
+			  Max(RESPONSE_REPLY_BYTES, endpoint->response_excerpt_bytes) :
+			  endpoint->response_excerpt_bytes);
 	request->curl_error[0] = '\0';
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, link_headers(request, message));
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,

@@ -21,8 +21,12 @@
 #include "model.h"
 #include "security/signature.h"
 
-/* Response bytes that are kept for the record, and that are read at most. */
-#define RESPONSE_EXCERPT_BYTES	1024
+/*
+ * Response bytes that are kept for a reply, that a request keeps room for while it
+ * is idle, and that are read at most.
+ */
+#define RESPONSE_REPLY_BYTES	(64 * 1024)
+#define RESPONSE_IDLE_BYTES		1024
 #define RESPONSE_MAX_BYTES		(1024 * 1024)
 #define RESPONSE_HEADER_MAX_BYTES (64 * 1024)
 
@@ -44,8 +48,9 @@ typedef struct Request
 	bool		headers_complete;
 	Size		header_bytes;
 	Size		body_bytes;
-	int			excerpt_length;
-	char		excerpt[RESPONSE_EXCERPT_BYTES];
+	Size		kept_bytes;		/* of the body, its beginning ... */
+	Size		kept_capacity;
+	char	   *kept;			/* ... here; NULL if the capacity is 0 */
 	char		curl_error[CURL_ERROR_SIZE];
 
 	/*

@@ -14,6 +14,7 @@
 #include "outbox/config.h"
 #include "outbox/mapping_reference.h"
 #include "outbox/policy_row.h"
+#include "outbox/response_row.h"
 #include "outbox/shard.h"
 #include "security/secret.h"
 #include "util/id.h"
@@ -29,7 +30,7 @@ static SqlStatement select_endpoints = {
 	"select e.id, e.name, e.tenant, e.url, e.method, e.headers, e.timeout,"
 	" e.max_attempts, e.backoff_base, e.backoff_max, e.retry_schedule,"
 	" e.signing_secret, s.ciphertext, e.enabled and e.paused_at is null,"
-	POSTRIDER_POLICY_COLUMNS(" e")
+	POSTRIDER_POLICY_COLUMNS(" e") "," POSTRIDER_RESPONSE_COLUMNS(" e")
 	" from postrider.endpoint e"
 	" left join postrider.secret s on s.name = e.signing_secret"
 	" where e.id % $2 = $1",
@@ -193,6 +194,8 @@ read_endpoint(uint64 row, Endpoint *endpoint, MemoryContext context)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	Jsonb	   *headers = postrider_sql_jsonb(row, 5);
+	TupleDesc	desc;
+	HeapTuple	tuple;
 
 	endpoint->name = postrider_sql_text(row, 1, context);
 	endpoint->tenant = postrider_sql_text(row, 2, context);
@@ -208,6 +211,8 @@ read_endpoint(uint64 row, Endpoint *endpoint, MemoryContext context)
 	read_signing_key(row, 11, 12, endpoint, context);
 	endpoint->enabled = postrider_sql_bool(row, 13);
 	read_policy(row, endpoint);
+	tuple = postrider_sql_row(row, &desc);
+	postrider_response_row_read(desc, tuple, endpoint);
 	endpoint->policy_context = context;
 	MemoryContextSwitchTo(old);
 }

@@ -22,6 +22,7 @@
 #include "fmgr.h"
 #include "outbox/name.h"
 #include "outbox/policy_row.h"
+#include "outbox/response_row.h"
 #include "outbox/topic_schema.h"
 #include "outbox/trigger_row.h"
 #include "security/guard.h"
@@ -296,6 +297,7 @@ postrider_check_endpoint(PG_FUNCTION_ARGS)
 	check_number(&row, "max_in_flight", MAX_IN_FLIGHT);
 	check_signing_secret(&row);
 	postrider_policy_require(&row);
+	postrider_response_row_require(&row);
 	return PointerGetDatum(clear_disabled_reason(&row));
 }
 
@@ -360,6 +362,7 @@ postrider_check_subscription(PG_FUNCTION_ARGS)
 	check_pattern(&row);
 	check_filter(&row);
 	check_mapping(&row);
+	postrider_response_row_require_pattern(&row);
 	if (postrider_trigger_new_text(&row, "endpoint") != NULL &&
 		!row_exists(&find_endpoint, row.endpoint))
 		ereport(ERROR,

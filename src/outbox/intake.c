@@ -13,6 +13,7 @@
 #include "fmgr.h"
 #include "outbox/intake.h"
 #include "outbox/mapping_reference.h"
+#include "outbox/reply.h"
 #include "util/sql.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -174,6 +175,7 @@ postrider_delivery_free(Delivery *delivery)
 		pfree(delivery->result.error);
 	if (delivery->result.response)
 		pfree(delivery->result.response);
+	postrider_reply_free(delivery->result.reply);
 	if (delivery->problem)
 		pfree(delivery->problem);
 	if (delivery->mapping && delivery->body)

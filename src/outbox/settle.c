@@ -17,6 +17,7 @@
 #include "outbox/intake.h"
 #include "outbox/mapping_reference.h"
 #include "outbox/progress.h"
+#include "outbox/reply.h"
 #include "outbox/settle.h"
 #include "util/sql.h"
 #include "utils/array.h"
@@ -62,9 +63,9 @@ static SqlStatement write_pending = {
 static SqlStatement write_dead_letter = {
 	.text =
 	"insert into postrider.dead_letter (message_id, endpoint_id, reason,"
-	" attempts, status_code, error_code, error, died_at, topic, key, tenant,"
+	" attempts, status_code, error_code, error, response, died_at, topic, key, tenant,"
 	" payload, headers, expires_at, traceparent, mapping, mapping_version)"
-	" select $1, $2, $3, $4, $5::int4::smallint, $6, $7, now(),"
+	" select $1, $2, $3, $4, $5::int4::smallint, $6, $7, $10, now(),"
 	" case when p.payload is null then m.topic else p.topic end,"
 	" case when p.payload is null then m.key else p.key end,"
 	" case when p.payload is null then m.tenant else p.tenant end,"
@@ -80,10 +81,11 @@ static SqlStatement write_dead_letter = {
 	" on conflict (message_id, endpoint_id) do update set"
 	" reason = excluded.reason, attempts = excluded.attempts,"
 	" status_code = excluded.status_code, error_code = excluded.error_code,"
-	" error = excluded.error, died_at = excluded.died_at",
-	.argument_count = 9,
+	" error = excluded.error, response = excluded.response,"
+	" died_at = excluded.died_at",
+	.argument_count = 10,
 	.argument_types = {UUIDOID, INT4OID, TEXTOID, INT4OID, INT4OID, TEXTOID,
-	TEXTOID, TEXTOID, INT4OID}
+	TEXTOID, TEXTOID, INT4OID, TEXTOID}
 };
 
 static SqlStatement disable_endpoint = {
@@ -251,8 +253,8 @@ static void
 bury(const Delivery *delivery)
 {
 	const AttemptResult *result = &delivery->result;
-	Datum		values[9];
-	char		nulls[] = "         ";
+	Datum		values[10];
+	char		nulls[] = "          ";
 	bool		isnull;
 	bool		no_mapping;
 	bool		no_version;
@@ -276,6 +278,9 @@ bury(const Delivery *delivery)
 		nulls[7] = 'n';
 	if (no_version)
 		nulls[8] = 'n';
+	values[9] = text_or_null(result->response, &isnull);
+	if (isnull)
+		nulls[9] = 'n';
 	postrider_sql_run(&write_dead_letter, values, nulls, 0);
 }
 
@@ -352,6 +357,7 @@ postrider_settle_write(dlist_head *deliveries, SettleTotals *totals)
 		count++;
 	init_rows(&finished, count);
 	init_rows(&waiting, count);
+	postrider_reply_emit(deliveries);
 
 	dlist_foreach(iter, deliveries)
 	{

@@ -116,6 +116,10 @@ use Time::HiRes qw(time sleep);
 #   /reset              closes the connection in the middle of the answer
 #   /slow/100           200 after so many milliseconds
 #   /endless            a body without end
+#   /made/201/crm       that status, Location: /crm/id, and JSON with the id, which is
+#                       crm- and the webhook-id
+#   /body/200/hex       that status, and the bytes that hex says, in hexadecimal
+#   /big/200/70000      that status, and so many bytes
 # Every request is written as a line of JSON to a log that requests() reads.
 sub start
 {
@@ -257,6 +261,14 @@ sub serve
 					answer($socket, $args[0], 'not yet', "Retry-After: $args[2]\r\n");
 				}
 				elsif ($verb eq 'hang') { }
+				elsif ($verb eq 'made')
+				{
+					my $made = "$args[1]-" . ($headers{'webhook-id'} // '');
+					answer($socket, $args[0], qq({"id":"$made","n":1}),
+						"Location: /$args[1]/$made\r\nContent-Type: application/json\r\n");
+				}
+				elsif ($verb eq 'body') { answer($socket, $args[0], pack('H*', $args[1] // '')); }
+				elsif ($verb eq 'big') { answer($socket, $args[0], 'x' x $args[1]); }
 				elsif ($verb eq 'slow')
 				{
 					push @later, { at => time + $args[0] / 1000, socket => $socket };
