@@ -27,6 +27,7 @@
 #include "outbox/reply.h"
 #include "util/sql.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -36,7 +37,8 @@
 typedef enum ReplyForm
 {
 	REPLY_AS_IT_IS,				/* JSON if it is JSON, else text */
-	REPLY_AS_TEXT
+	REPLY_AS_TEXT,
+	REPLY_TRY					/* emit nothing: raise what jsonb says to it */
 } ReplyForm;
 
 /*
@@ -151,6 +153,12 @@ emit_one(Delivery *delivery, ReplyForm form)
 		' ', '\0'
 	};
 
+	if (form == REPLY_TRY)
+	{
+		if (reply->body && !cut && is_json(reply->body))
+			(void) DirectFunctionCall1(jsonb_in, CStringGetDatum(reply->body));
+		return;
+	}
 	if (postrider_sql_run(&emit, values, nulls, 0) == 0 || !postrider_sql_bool(0, 0))
 		set_problem(delivery, psprintf("the response was not emitted: the message is a reply to a reply, and so on, %d times",
 									   MAX_HOPS));
@@ -224,9 +232,9 @@ postrider_reply_emit(dlist_head *deliveries)
 
 		if (delivery->settle != SETTLE_ATTEMPT || delivery->result.reply == NULL)
 			continue;
-		if (try_emit(NULL, delivery, REPLY_AS_IT_IS) == NULL)
-			continue;
-		problem = try_emit(NULL, delivery, REPLY_AS_TEXT);
+		problem = try_emit(NULL, delivery,
+						   try_emit(NULL, delivery, REPLY_TRY) == NULL ?
+						   REPLY_AS_IT_IS : REPLY_AS_TEXT);
 		if (problem == NULL)
 			continue;
 		ereport(LOG,

@@ -119,7 +119,7 @@ use Time::HiRes qw(time sleep);
 #   /made/201/crm       that status, Location: /crm/id, and JSON with the id, which is
 #                       crm- and the webhook-id
 #   /body/200/hex       that status, and the bytes that hex says, in hexadecimal
-#   /big/200/70000      that status, and so many bytes
+#   /big/200/70000/x    that status, and so many times the letter
 # Every request is written as a line of JSON to a log that requests() reads.
 sub start
 {
@@ -268,7 +268,11 @@ sub serve
 						"Location: /$args[1]/$made\r\nContent-Type: application/json\r\n");
 				}
 				elsif ($verb eq 'body') { answer($socket, $args[0], pack('H*', $args[1] // '')); }
-				elsif ($verb eq 'big') { answer($socket, $args[0], 'x' x $args[1]); }
+				elsif ($verb eq 'big')
+				{
+					my $letter = $args[2] // 'x';
+					answer($socket, $args[0], $letter x $args[1]);
+				}
 				elsif ($verb eq 'slow')
 				{
 					push @later, { at => time + $args[0] / 1000, socket => $socket };
