@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "delivery/engine.h"
 #include "delivery/key_gate.h"
 #include "outbox/config.h"
@@ -57,7 +58,8 @@ take_touched(void)
 bool
 postrider_keys_settle(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	/* What is promoted is due from now() on, which is this. */
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
 
 	take_touched();
 	if (key_count == 0)

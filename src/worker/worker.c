@@ -245,7 +245,7 @@ settle(void)
 	postrider_step_begin("settling deliveries");
 	postrider_settle_write(finished, &totals);
 	if (postrider_keys_settle())
-		totals.next_due = Min(totals.next_due, GetCurrentTimestamp());
+		totals.next_due = DT_NOBEGIN;
 	postrider_step_commit();
 	postrider_keys_settled();
 	postrider_settle_done(finished);
