@@ -41,6 +41,7 @@ create table postrider.endpoint (
 	batch_format text,
 	batch_template text,
 	batch_failed jsonpath,
+	batch_error jsonpath,
 	response_excerpt_bytes integer not null default 1024,
 	reply_topic text,
 	signing_secret text references postrider.secret (name),
@@ -80,12 +81,13 @@ comment on column postrider.endpoint.disable_after is 'The endpoint is disabled 
 comment on column postrider.endpoint.ordered is 'True: messages of one key go strictly in the order of their ids, one at a time; other keys flow on.';
 comment on column postrider.endpoint.on_dead is 'For ordered: block: what is behind a dead message of its key waits until that is retried or purged; skip: it goes on.';
 comment on column postrider.endpoint."coalesce" is 'True: of several messages of one key that wait, only the newest is sent; the others end as superseded.';
-comment on column postrider.endpoint.batch_size is 'At most so many messages in one request; NULL: one.';
+comment on column postrider.endpoint.batch_size is 'At most so many messages in one request, from 2 to 1000; NULL: one.';
 comment on column postrider.endpoint.batch_bytes is 'At most so many bytes in the body of a batch; NULL: 1 MB.';
 comment on column postrider.endpoint.batch_delay is 'A message waits so long for others to go with it; NULL: not at all.';
 comment on column postrider.endpoint.batch_format is 'json-array, ndjson, or envelope: batch_template with the records in it.';
 comment on column postrider.endpoint.batch_template is 'Body of a batch, with {{records}} where the JSON array of records goes.';
-comment on column postrider.endpoint.batch_failed is 'Path in the response to the positions of the records that failed, such as $.errors[*].index; only those are retried.';
+comment on column postrider.endpoint.batch_failed is 'Path in the response to what failed: positions of records from 0, such as $.errors[*].index, or false for each record that failed, or strings that the records have as a value; only those are retried.';
+comment on column postrider.endpoint.batch_error is 'Path in the response to the reasons, one for each failure, such as $.errors[*].message.';
 comment on column postrider.endpoint.response_excerpt_bytes is 'So many bytes of the response of a failed attempt are kept in attempt and dead_letter, from 0 to 65536.';
 comment on column postrider.endpoint.reply_topic is 'If set, the response of each delivered message is emitted as a message of this topic, with the key and tenant of the message.';
 comment on column postrider.endpoint.signing_secret is 'Name of the secret that signs requests (Standard Webhooks); without one, requests are not signed.';

@@ -20,6 +20,7 @@
 #include "datatype/timestamp.h"
 #include "lib/ilist.h"
 #include "policy/policy.h"
+#include "utils/jsonpath.h"
 #include "utils/uuid.h"
 
 /* A header to send; both strings are valid by content/header.h. */
@@ -93,6 +94,10 @@ typedef struct Endpoint
 	int64	   *schedule_ms;
 	int			response_excerpt_bytes; /* of a failed attempt's response */
 	char	   *reply_topic;	/* the response becomes a message; or NULL */
+	char	   *batch_before;	/* of an envelope: what is before the records */
+	char	   *batch_after;	/* ... and behind them; NULL if there is none */
+	JsonPath   *batch_failed;	/* in the response; or NULL */
+	JsonPath   *batch_error;	/* likewise */
 	Policy		policy;			/* limits, breaker, order, batches */
 	unsigned char *signing_key; /* NULL: do not sign */
 	Size		signing_key_length;
@@ -142,6 +147,8 @@ typedef struct AttemptResult
 	float		duration_ms;
 	TimestampTz retry_at;		/* for OUTCOME_RETRY */
 	bool		disable_endpoint;	/* the receiver said 410 */
+	bool		has_request_id; /* it went in a batch: */
+	pg_uuid_t	request_id;
 } AttemptResult;
 
 /* Why a delivery waits in the table pending. */
@@ -186,6 +193,8 @@ typedef struct Delivery
 	int			attempts;		/* tries before the current one */
 	bool		has_pending_row;	/* there is a row in pending for it */
 	bool		in_queue;		/* of its lane */
+	int			batch_most;		/* goes with so many at most, and with those of
+								 * which the same is true; 0: as usual */
 	KeyEntry   *key_entry;		/* it is the head of its key; or NULL */
 
 	/* set when it is handed over for settling */

@@ -31,6 +31,7 @@
 #include "postgres.h"
 
 #include "common/pg_prng.h"
+#include "delivery/batch.h"
 #include "delivery/classify.h"
 #include "delivery/descriptor.h"
 #include "delivery/engine.h"
@@ -167,6 +168,7 @@ update_lane(Lane *lane, TimestampTz now)
 		lane->in_flight < postrider_governor_limit(&lane->governor))
 	{
 		ready_at = Max(postrider_governor_next(&lane->governor, now), lane->blocked_until);
+		ready_at = Max(ready_at, postrider_batch_ready_at(lane, now));
 		/* The result of the breaker's probe comes here again. */
 		state = ready_at == DT_NOEND ? LANE_RESTING :
 			ready_at > now ? LANE_BLOCKED : LANE_READY;
@@ -379,9 +381,55 @@ report(void *arg, GovernorEventKind kind, const RateUse *use)
 		endpoint->enabled = false;
 }
 
+/* The next delivery of a lane, unless it had to be ended. */
+static Delivery *
+take_next(Lane *lane, TimestampTz now)
+{
+	Delivery   *delivery = postrider_lane_pop(lane, now);
+
+	queued--;
+	memset(&delivery->result, 0, sizeof(AttemptResult));
+	delivery->result.started_at = now;
+	return end_if_hopeless(delivery, now) ? NULL : delivery;
+}
+
+/* Takes what goes with the first one. */
+static void
+gather(Request *request, Delivery *first, TimestampTz now)
+{
+	Lane	   *lane = request->endpoint->lane;
+	Delivery   *next;
+
+	postrider_batch_begin(request, first);
+	while ((next = postrider_lane_peek(lane)) != NULL &&
+		   postrider_batch_takes(request, next, now))
+	{
+		next = take_next(lane, now);
+		if (next)
+			postrider_batch_add(request, next);
+	}
+	postrider_batch_write(request);
+}
+
+/* The request cannot be made: ends what it carries. */
+static void
+fail_request(Request *request, Delivery *delivery, TimestampTz now)
+{
+	dlist_head	batch = DLIST_STATIC_INIT(batch);
+
+	if (request->batch_count == 0)
+	{
+		fail_unsent(delivery, now);
+		return;
+	}
+	postrider_batch_copy_result(request);
+	while (!dlist_is_empty(&request->batch))
+		fail_unsent(dlist_container(Delivery, node, dlist_pop_head_node(&request->batch)), now);
+}
+
 /*
- * Sends the next delivery of a lane, or ends it if it cannot be sent; false if
- * the lane may not send now.
+ * Sends the next delivery of a lane, or a batch, or ends it if it cannot be sent;
+ * false if the lane may not send now.
  */
 static bool
 send_next(Lane *lane, TimestampTz now)
@@ -392,27 +440,26 @@ send_next(Lane *lane, TimestampTz now)
 
 	if (!postrider_governor_take(&lane->governor, now, &permit, report, lane->endpoint))
 		return false;
-	delivery = postrider_lane_pop(lane, now);
-	queued--;
-	memset(&delivery->result, 0, sizeof(AttemptResult));
-	if (end_if_hopeless(delivery, now))
+	delivery = take_next(lane, now);
+	if (delivery == NULL)
 	{
 		postrider_governor_give_back(&lane->governor, &permit);
 		return true;
 	}
 	request = postrider_request_acquire(lane->endpoint);
+	if (lane->endpoint->policy.batch_size > 1)
+		gather(request, delivery, now);
 	if (!postrider_request_fill(request, delivery, now))
 	{
+		fail_request(request, delivery, now);
 		postrider_request_release(request);
 		postrider_governor_give_back(&lane->governor, &permit);
-		fail_unsent(delivery, now);
 		return true;
 	}
 	request->permit = permit;
 	if (lane->activity == lane->kept_activity && postrider_governor_has_rate(&lane->governor) &&
 		TimestampDifferenceExceeds(lane->kept_at, now, LANE_KEEP_MS))
 		keep_wanted = true;
-	delivery->result.started_at = now;
 	lane->in_flight++;
 	lane->activity++;
 	in_flight++;
@@ -480,7 +527,46 @@ govern(Lane *lane, const Request *request, const AttemptResult *result,
 							  lane->endpoint);
 }
 
-/* An attempt has ended: decide what that means and hand the delivery back. */
+/* Decides what a result means for a delivery and hands it back. */
+static void
+end_delivery(Delivery *delivery, int64 retry_after_ms, double random, TimestampTz now)
+{
+	AttemptResult *result = &delivery->result;
+
+	if (result->outcome == OUTCOME_RETRY)
+		postrider_retry_decide(result, delivery->endpoint, delivery->attempts + 1,
+							   retry_after_ms, delivery->message->expires_at, now, random);
+	finish_attempt(delivery);
+}
+
+/* The same for all of a batch, or they go back to be sent in halves. */
+static void
+end_batch(Request *request, int64 retry_after_ms, double random, TimestampTz now)
+{
+	Lane	   *lane = request->endpoint->lane;
+	bool		taken = request->delivery->result.outcome == OUTCOME_DELIVERED;
+
+	if (postrider_batch_is_to_be_split(request))
+	{
+		queued += postrider_batch_split(request, now);
+		return;
+	}
+	if (taken)
+		postrider_batch_went_well(request, now);
+	postrider_batch_copy_result(request);
+	postrider_batch_read(request);
+	while (!dlist_is_empty(&request->batch))
+	{
+		Delivery   *delivery = dlist_container(Delivery, node,
+											   dlist_pop_head_node(&request->batch));
+
+		if (taken && delivery->result.outcome != OUTCOME_DELIVERED)
+			note_result(lane, &delivery->result, now);
+		end_delivery(delivery, retry_after_ms, random, now);
+	}
+}
+
+/* A request has ended. */
 static void
 end_request(Request *request, CURLcode code, TimestampTz now)
 {
@@ -488,22 +574,22 @@ end_request(Request *request, CURLcode code, TimestampTz now)
 	Endpoint   *endpoint = delivery->endpoint;
 	Lane	   *lane = endpoint->lane;
 	AttemptResult *result = &delivery->result;
+	double		random = pg_prng_double(&pg_global_prng_state);
 	RequestEnd	end;
 	int64		retry_after_ms;
+	bool		disable;
 
 	postrider_request_end(request, code, &end, &retry_after_ms,
 						  &result->duration_ms);
 	postrider_classify(&end, result);
 	postrider_response_keep(request, result);
+	disable = result->disable_endpoint;
 	if (result->outcome == OUTCOME_RETRY)
 	{
 		retry_after_ms = Min(retry_after_ms, endpoint->backoff_max_ms);
 		if (retry_after_ms > 0)
 			lane->blocked_until = Max(lane->blocked_until,
 									  TimestampTzPlusMilliseconds(now, retry_after_ms));
-		postrider_retry_decide(result, endpoint, delivery->attempts + 1,
-							   retry_after_ms, delivery->message->expires_at,
-							   now, pg_prng_double(&pg_global_prng_state));
 	}
 	note_result(lane, result, now);
 	govern(lane, request, result, retry_after_ms, now);
@@ -511,9 +597,12 @@ end_request(Request *request, CURLcode code, TimestampTz now)
 	lane->in_flight--;
 	lane->activity++;
 	in_flight--;
+	if (request->batch_count > 0)
+		end_batch(request, retry_after_ms, random, now);
+	else
+		end_delivery(delivery, retry_after_ms, random, now);
 	postrider_request_release(request);
-	finish_attempt(delivery);
-	if (result->disable_endpoint && endpoint->enabled)
+	if (disable && endpoint->enabled)
 		report(endpoint, GOVERNOR_DISABLED, NULL);
 	if (!endpoint->enabled)
 		postrider_engine_endpoint_changed(endpoint);

@@ -61,6 +61,9 @@ struct Lane
 	int			waiting;		/* behind others of their key (key_gate.h) */
 	bool		gated;			/* by key_gate.h */
 	bool		keys_known;		/* of those that have rows in pending */
+	int			batch_limit;	/* records after a 413; 0: none, as usual */
+	int			batch_refused;	/* what was too many */
+	TimestampTz batch_limit_until;
 	TimestampTz blocked_until;	/* Retry-After: nothing is sent before */
 	TimestampTz progress_at;	/* the last time that the queue got shorter,
 								 * or that it became full */
@@ -105,6 +108,12 @@ extern bool postrider_lane_takes_urgent(const Lane *lane, int priority);
 
 extern void postrider_lane_push(Lane *lane, Delivery *delivery, TimestampTz now);
 extern Delivery *postrider_lane_pop(Lane *lane, TimestampTz now);
+
+/* The one that would be popped. */
+extern Delivery *postrider_lane_peek(const Lane *lane);
+
+/* Puts one back that was popped. */
+extern void postrider_lane_push_front(Lane *lane, Delivery *delivery);
 
 /* Takes one out of the queue. */
 extern void postrider_lane_remove(Lane *lane, Delivery *delivery);

@@ -9,10 +9,12 @@
 
 #include <sys/socket.h>
 
+#include "delivery/batch.h"
 #include "delivery/lane.h"
 #include "delivery/request.h"
 #include "delivery/watch.h"
 #include "security/guard.h"
+#include "util/id.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -115,10 +117,11 @@ append_header(struct curl_slist *list, const Header *header)
 static struct curl_slist *
 make_endpoint_headers(const Endpoint *endpoint)
 {
-	static const char *const defaults[] = {
+	const char *const defaults[] = {
 		"Expect:", "Accept:",	/* curl's own, not to be sent */
 		"User-Agent: postrider/0.1.0",
-		"Content-Type: application/json"
+		endpoint->policy.batch_format == BATCH_NDJSON ?
+		"Content-Type: application/x-ndjson" : "Content-Type: application/json"
 	};
 	struct curl_slist *list = NULL;
 
@@ -208,6 +211,17 @@ postrider_request_acquire(Endpoint *endpoint)
 	return request;
 }
 
+static Size
+bytes_to_keep(const Request *request)
+{
+	const Endpoint *endpoint = request->endpoint;
+	Size		bytes = endpoint->response_excerpt_bytes;
+
+	if (endpoint->reply_topic)
+		bytes = Max(bytes, RESPONSE_REPLY_BYTES);
+	return Max(bytes, postrider_batch_response_bytes(request));
+}
+
 /* Sets how much of the response is kept. */
 static void
 make_room(Request *request, Size capacity)
@@ -240,6 +254,7 @@ postrider_request_release(Request *request)
 	if (request->kept_capacity > RESPONSE_IDLE_BYTES)
 		make_room(request, 0);
 	request->delivery = NULL;
+	postrider_batch_free(request);
 	dlist_push_head(&request->endpoint->lane->idle_requests, &request->node);
 }
 
@@ -260,24 +275,21 @@ postrider_request_discard_idle(Endpoint *endpoint)
 	}
 }
 
-static void
-format_uuid(const pg_uuid_t *id, char *result)
+static const char *
+body_of(const Request *request, const Delivery *delivery)
 {
-	static const char digits[] = "0123456789abcdef";
+	return request->batch_body ? request->batch_body : delivery->body;
+}
 
-	for (int i = 0; i < UUID_LEN; i++)
-	{
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			*result++ = '-';
-		*result++ = digits[id->data[i] >> 4];
-		*result++ = digits[id->data[i] & 0x0f];
-	}
-	*result = '\0';
+static Size
+body_length_of(const Request *request, const Delivery *delivery)
+{
+	return request->batch_body ? request->batch_body_length : delivery->body_length;
 }
 
 /*
- * Standard Webhooks headers.  The id is the same at every attempt, the time is
- * that of the attempt.
+ * Standard Webhooks headers.  The id is the same at every attempt (but for that of a
+ * batch), the time is that of the attempt.
  */
 static bool
 sign(Request *request, Delivery *delivery, TimestampTz now)
@@ -290,7 +302,8 @@ sign(Request *request, Delivery *delivery, TimestampTz now)
 	int64		unix_time = now / USECS_PER_SEC + POSTGRES_EPOCH_UNIX_S;
 
 	memcpy(request->id, id_name, sizeof(id_name));
-	format_uuid(&message->id, request->id + sizeof(id_name) - 1);
+	postrider_id_text(request->batch_body ? &request->batch_id : &message->id,
+					  request->id + sizeof(id_name) - 1);
 	snprintf(request->timestamp, sizeof(request->timestamp), "%s" INT64_FORMAT,
 			 timestamp_name, unix_time);
 	request->signature[0] = '\0';
@@ -301,7 +314,8 @@ sign(Request *request, Delivery *delivery, TimestampTz now)
 	return postrider_signature_v1(endpoint->signing_key,
 								  endpoint->signing_key_length,
 								  request->id + sizeof(id_name) - 1, unix_time,
-								  delivery->body, delivery->body_length,
+								  body_of(request, delivery),
+								  body_length_of(request, delivery),
 								  request->signature + sizeof(signature_name) - 1);
 }
 
@@ -317,7 +331,7 @@ link_headers(Request *request, const Message *message)
 	own[count++].data = request->timestamp;
 	if (request->signature[0])
 		own[count++].data = request->signature;
-	if (message->traceparent)
+	if (message->traceparent && request->batch_count <= 1)
 	{
 		request->traceparent = psprintf("traceparent: %s", message->traceparent);
 		own[count++].data = request->traceparent;
@@ -357,14 +371,12 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 	request->header_bytes = 0;
 	request->body_bytes = 0;
 	request->kept_bytes = 0;
-	make_room(request, endpoint->reply_topic ?
-			  Max(RESPONSE_REPLY_BYTES, endpoint->response_excerpt_bytes) :
-			  endpoint->response_excerpt_bytes);
+	make_room(request, bytes_to_keep(request));
 	request->curl_error[0] = '\0';
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, link_headers(request, message));
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
-					 (curl_off_t) delivery->body_length);
-	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, delivery->body);
+					 (curl_off_t) body_length_of(request, delivery));
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body_of(request, delivery));
 	return true;
 }
 

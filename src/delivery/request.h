@@ -40,6 +40,15 @@ typedef struct Request
 	Endpoint   *endpoint;
 	uint64		version;		/* of the endpoint when it was set up */
 	Delivery   *delivery;		/* what it carries; NULL while idle */
+
+	/* a batch: then "delivery" is the first of several (batch.h) */
+	dlist_head	batch;			/* Deliveries in the order of their records */
+	int			batch_count;	/* 0: no batch */
+	Size		batch_bytes;	/* at most, of the body */
+	pg_uuid_t	batch_id;
+	char	   *batch_body;
+	Size		batch_body_length;
+
 	Permit		permit;			/* that it was sent with */
 
 	/* what the response has brought */
@@ -77,7 +86,8 @@ extern void postrider_request_release(Request *request);
 extern void postrider_request_discard_idle(Endpoint *endpoint);
 
 /*
- * Puts a delivery into the request: body, headers, signature.  Returns false,
+ * Puts a delivery, or a batch that has been written and of which it is the first,
+ * into the request: body, headers, signature.  Returns false,
  * with error_code and error of the delivery's result set, if that cannot be
  * done now.
  */

@@ -14,6 +14,7 @@
 #include "outbox/config.h"
 #include "outbox/mapping_reference.h"
 #include "outbox/policy_row.h"
+#include "outbox/batch_row.h"
 #include "outbox/response_row.h"
 #include "outbox/shard.h"
 #include "security/secret.h"
@@ -213,6 +214,7 @@ read_endpoint(uint64 row, Endpoint *endpoint, MemoryContext context)
 	read_policy(row, endpoint);
 	tuple = postrider_sql_row(row, &desc);
 	postrider_response_row_read(desc, tuple, endpoint);
+	postrider_batch_row_read(desc, tuple, endpoint);
 	endpoint->policy_context = context;
 	MemoryContextSwitchTo(old);
 }

@@ -22,6 +22,7 @@
 #include "fmgr.h"
 #include "outbox/name.h"
 #include "outbox/policy_row.h"
+#include "outbox/batch_row.h"
 #include "outbox/response_row.h"
 #include "outbox/topic_schema.h"
 #include "outbox/trigger_row.h"
@@ -298,6 +299,7 @@ postrider_check_endpoint(PG_FUNCTION_ARGS)
 	check_signing_secret(&row);
 	postrider_policy_require(&row);
 	postrider_response_row_require(&row);
+	postrider_batch_row_require(&row);
 	return PointerGetDatum(clear_disabled_reason(&row));
 }
 

@@ -297,8 +297,8 @@ append_attempt(AppendTarget *target, const Delivery *delivery)
 	values[COLUMN_ERROR_CODE] = text_or_null(result->error_code, &nulls[COLUMN_ERROR_CODE]);
 	values[COLUMN_ERROR] = text_or_null(result->error, &nulls[COLUMN_ERROR]);
 	values[COLUMN_RESPONSE] = text_or_null(result->response, &nulls[COLUMN_RESPONSE]);
-	values[COLUMN_REQUEST_ID] = (Datum) 0;
-	nulls[COLUMN_REQUEST_ID] = true;
+	values[COLUMN_REQUEST_ID] = UUIDPGetDatum(&result->request_id);
+	nulls[COLUMN_REQUEST_ID] = !result->has_request_id;
 	postrider_append_row(target, values, nulls);
 }
 

@@ -121,6 +121,13 @@ use Time::HiRes qw(time sleep);
 #                       crm- and the webhook-id
 #   /body/200/hex       that status, and the bytes that hex says, in hexadecimal
 #   /big/200/70000/x    that status, and so many times the letter
+#   /batch/index/7      207; of a batch, each record whose data.n can be divided by
+#                       that is refused the first time, by its position
+#   /batch/success/7    the same by a list of {"success": ...}, 200
+#   /batch/email/7      the same by data.email, 200
+#   /batch/lost/7       the same with values that lead to no record
+#   /most/20            413 to a batch with more records
+#   /poison/400         that status to a batch that has a record with data.poison
 # Every request is written as a line of JSON to a log that requests() reads.
 sub start
 {
@@ -205,7 +212,7 @@ sub serve
 {
 	my ($listen, $log_name) = @_;
 	my $select = IO::Select->new($listen);
-	my (%input, %tries, @later);
+	my (%input, %tries, %refused, @later);
 	open(my $log, '>>', $log_name) or die $!;
 	$log->autoflush(1);
 
@@ -264,6 +271,12 @@ sub serve
 					answer($socket, $args[0], 'not yet', "Retry-After: $args[2]\r\n");
 				}
 				elsif ($verb eq 'hang') { }
+				elsif ($verb eq 'batch') { answer($socket, batch_answer($args[0], $args[1], $body, \%refused)); }
+				elsif ($verb eq 'most') { answer($socket, records($body) > $args[0] ? 413 : 200, ''); }
+				elsif ($verb eq 'poison')
+				{
+					answer($socket, (grep { $_->{data}{poison} } records($body)) ? $args[0] : 200, '');
+				}
 				elsif ($verb eq 'made')
 				{
 					my $made = "$args[1]-" . ($headers{'webhook-id'} // '');
@@ -299,6 +312,30 @@ sub serve
 			}
 		}
 	}
+}
+
+# The records of a batch of any format.
+sub records
+{
+	my ($body) = @_;
+	return map { decode_json($_) } split /\n/, $body if $body =~ /\A\{[^\n]*\n/;
+	my $value = decode_json($body);
+	return @$value if ref $value eq 'ARRAY';
+	my ($list) = grep { ref $_ eq 'ARRAY' } values %$value;
+	return $list ? @$list : $value;
+}
+
+sub batch_answer
+{
+	my ($style, $modulus, $body, $refused) = @_;
+	my @records = records($body);
+	my @bad = map { $_->{data}{n} % $modulus == 0 && !$refused->{"$style $_->{id}"}++ } @records;
+	my @numbers = grep { $bad[$_] } 0 .. $#records;
+	return (207, encode_json({ errors => [ map { { eventIndex => [$_], message => "no $_" } } @numbers ] }))
+	  if $style eq 'index';
+	return (200, encode_json([ map { $bad[$_] ? { success => \0, errors => ["bad n $records[$_]{data}{n}"] } : { success => \1, errors => [] } } 0 .. $#records ]))
+	  if $style eq 'success';
+	return (200, encode_json({ errors => [ map { { email_address => $style eq 'email' ? $records[$_]{data}{email} : 'nobody' } } @numbers ] }));
 }
 
 sub answer
