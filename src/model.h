@@ -106,6 +106,7 @@ typedef struct Endpoint
 
 	Lane	   *lane;			/* delivery state */
 	bool		overflowing;	/* slow: what comes goes to pending (lane.h) */
+	bool		urgent_in_pending;	/* there may be urgent deliveries there */
 	DeferredQueue deferred;
 	TimestampTz pending_due_at; /* nothing in pending is due before */
 } Endpoint;

@@ -96,11 +96,13 @@ postrider_lane_offer(Lane *lane, TimestampTz now)
 	return LANE_OVERFLOWS;
 }
 
-bool
-postrider_lane_takes_urgent(const Lane *lane, int priority)
+int
+postrider_lane_urgent_room(const Lane *lane)
 {
-	return priority >= PRIORITY_HIGH && lane->level_count[priority] < LANE_URGENT_ROOM &&
-		postrider_memory_free() > lane->queued_bytes;
+	if (postrider_memory_free() <= lane->queued_bytes)
+		return 0;
+	return Max(LANE_URGENT_ROOM - lane->level_count[PRIORITY_HIGH] -
+			   lane->level_count[PRIORITY_CRITICAL], 0);
 }
 
 static void

@@ -36,8 +36,8 @@
 #define LANE_KEEP_MS		5000
 #define LANE_ERROR_BYTES	200
 
-/* Room beyond that for each level that is urgent. */
-#define LANE_URGENT_ROOM	128
+/* Room beyond that for what is urgent. */
+#define LANE_URGENT_ROOM	256
 #define MEMORY_BUDGET_BYTES (48 * 1024 * 1024)
 
 typedef enum LaneState
@@ -103,8 +103,8 @@ extern TimestampTz postrider_lane_blocked_until(const Lane *lane, TimestampTz no
 /* May the lane take one more delivery from the log? */
 extern LaneAnswer postrider_lane_offer(Lane *lane, TimestampTz now);
 
-/* Does it take this one out of turn, because it is urgent? */
-extern bool postrider_lane_takes_urgent(const Lane *lane, int priority);
+/* Urgent deliveries that it could take now, although it may be full. */
+extern int	postrider_lane_urgent_room(const Lane *lane);
 
 extern void postrider_lane_push(Lane *lane, Delivery *delivery, TimestampTz now);
 extern Delivery *postrider_lane_pop(Lane *lane, TimestampTz now);

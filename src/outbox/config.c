@@ -246,6 +246,7 @@ load_endpoint(uint64 row, bool *is_new)
 	loaded.id = endpoint->id;
 	loaded.lane = endpoint->lane;
 	loaded.overflowing = endpoint->overflowing;
+	loaded.urgent_in_pending = true;
 	loaded.deferred = endpoint->deferred;
 	loaded.pending_due_at = DT_NOBEGIN;
 	loaded.version = next_version++;

@@ -19,6 +19,7 @@
 #include "outbox/progress.h"
 #include "outbox/reply.h"
 #include "outbox/settle.h"
+#include "policy/priority.h"
 #include "util/sql.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -337,10 +338,17 @@ bury(const Delivery *delivery)
 	postrider_sql_run(&write_dead_letter, values, nulls, 0);
 }
 
+static bool
+is_urgent(const Delivery *delivery)
+{
+	return delivery->message->priority >= PRIORITY_HIGH;
+}
+
 static void
-note_due(Endpoint *endpoint, TimestampTz due_at, SettleTotals *totals)
+note_due(Endpoint *endpoint, TimestampTz due_at, bool urgent, SettleTotals *totals)
 {
 	endpoint->pending_due_at = Min(endpoint->pending_due_at, due_at);
+	endpoint->urgent_in_pending |= urgent;
 	totals->next_due = Min(totals->next_due, due_at);
 }
 
@@ -357,7 +365,7 @@ settle_attempt(const Delivery *delivery, PendingRows *finished,
 			break;
 		case OUTCOME_RETRY:
 			totals->retried++;
-			note_due(delivery->endpoint, result->retry_at, totals);
+			note_due(delivery->endpoint, result->retry_at, is_urgent(delivery), totals);
 			add_row(waiting, delivery, result->retry_at, delivery->attempts + 1,
 					PENDING_RETRY);
 			return;
@@ -422,7 +430,7 @@ postrider_settle_write(dlist_head *deliveries, SettleTotals *totals)
 			release_if_enabled(delivery);
 			add_row(&waiting, delivery, delivery->park_until,
 					delivery->attempts, delivery->park_reason);
-			note_due(delivery->endpoint, delivery->park_until, totals);
+			note_due(delivery->endpoint, delivery->park_until, is_urgent(delivery), totals);
 			continue;
 		}
 		if (target == NULL)
