@@ -42,6 +42,7 @@ create table postrider.endpoint (
 	batch_template text,
 	batch_failed jsonpath,
 	batch_error jsonpath,
+	response_rules jsonb,
 	response_excerpt_bytes integer not null default 1024,
 	reply_topic text,
 	signing_secret text references postrider.secret (name),
@@ -88,6 +89,7 @@ comment on column postrider.endpoint.batch_format is 'json-array, ndjson, or env
 comment on column postrider.endpoint.batch_template is 'Body of a batch, with {{records}} where the JSON array of records goes.';
 comment on column postrider.endpoint.batch_failed is 'Path in the response to what failed: positions of records from 0, such as $.errors[*].index, or false for each record that failed, or strings that the records have as a value; only those are retried.';
 comment on column postrider.endpoint.batch_error is 'Path in the response to the reasons, one for each failure, such as $.errors[*].message.';
+comment on column postrider.endpoint.response_rules is 'What responses mean where the status does not say it: a list of conditions and actions, of which the first that holds decides; see doc/response_rules.md.';
 comment on column postrider.endpoint.response_excerpt_bytes is 'So many bytes of the response of a failed attempt are kept in attempt and dead_letter, from 0 to 65536.';
 comment on column postrider.endpoint.reply_topic is 'If set, the response of each delivered message is emitted as a message of this topic, with the key and tenant of the message.';
 comment on column postrider.endpoint.signing_secret is 'Name of the secret that signs requests (Standard Webhooks); without one, requests are not signed.';

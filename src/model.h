@@ -51,6 +51,7 @@ typedef struct Message
 	MemoryContext context;		/* holds the headers; NULL if there are none */
 } Message;
 
+typedef struct ResponseRules ResponseRules; /* content/response_rule.h */
 typedef struct Lane Lane;		/* delivery/lane.h */
 typedef struct KeyEntry KeyEntry;	/* delivery/key_gate.h */
 typedef struct ReadChunk ReadChunk; /* outbox/progress.h */
@@ -94,6 +95,7 @@ typedef struct Endpoint
 	int64	   *schedule_ms;
 	int			response_excerpt_bytes; /* of a failed attempt's response */
 	char	   *reply_topic;	/* the response becomes a message; or NULL */
+	ResponseRules *response_rules;	/* or NULL */
 	char	   *batch_before;	/* of an envelope: what is before the records */
 	char	   *batch_after;	/* ... and behind them; NULL if there is none */
 	JsonPath   *batch_failed;	/* in the response; or NULL */

@@ -181,15 +181,6 @@ postrider_batch_response_bytes(const Request *request)
 			   4096 + (Size) request->batch_count * RESPONSE_BYTES_PER_RECORD);
 }
 
-bool
-postrider_batch_is_to_be_split(const Request *request)
-{
-	int			status = request->delivery->result.status_code;
-
-	return request->batch_count > 1 &&
-		(status == 400 || status == 413 || status == 422);
-}
-
 int
 postrider_batch_split(Request *request, TimestampTz now)
 {

@@ -64,9 +64,6 @@ extern void postrider_batch_copy_result(Request *request);
  */
 extern void postrider_batch_read(Request *request);
 
-/* Should the batch be sent again in halves? */
-extern bool postrider_batch_is_to_be_split(const Request *request);
-
 /*
  * Puts the deliveries back into the lane, in their order, to be sent in halves.
  * Returns how many there are.

@@ -12,7 +12,7 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
-#include "content/response_path.h"
+#include "content/json_path.h"
 #include "delivery/batch.h"
 #include "mb/pg_wchar.h"
 #include "util/id.h"
@@ -244,14 +244,14 @@ static void
 read_response(Findings *findings, const Request *request)
 {
 	const Endpoint *endpoint = request->endpoint;
-	Jsonb	   *response = postrider_response_json(request->kept, request->kept_bytes);
+	Jsonb	   *response = postrider_json_read(request->kept, request->kept_bytes);
 	Jsonb	   *values;
 
 	if (request->body_bytes > request->kept_bytes)
 		findings->unclear = true;
 	if (response == NULL)
 		return;
-	values = postrider_response_values(response, endpoint->batch_failed);
+	values = postrider_json_path_values(response, endpoint->batch_failed);
 	if (values == NULL)
 		return;
 	read_failures(findings, values);
@@ -259,7 +259,7 @@ read_response(Findings *findings, const Request *request)
 		find_wanted(findings, request);
 	if (findings->failures == 0 || endpoint->batch_error == NULL)
 		return;
-	values = postrider_response_values(response, endpoint->batch_error);
+	values = postrider_json_path_values(response, endpoint->batch_error);
 	if (values)
 		findings->reasons = read_reasons(values);
 	if (list_length(findings->reasons) != findings->failures)

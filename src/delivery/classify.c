@@ -47,7 +47,7 @@ classify_status(long status, AttemptResult *result)
 	{
 		result->outcome = OUTCOME_DEAD;
 		result->disable_endpoint = true;
-		result->error = pstrdup("the receiver answered with status 410: the endpoint is gone, and was disabled");
+		result->error = pstrdup("the receiver answered with status 410: the endpoint is gone");
 	}
 	else if (status >= 300 && status <= 399)
 	{

@@ -32,9 +32,9 @@
 
 #include "common/pg_prng.h"
 #include "delivery/batch.h"
-#include "delivery/classify.h"
 #include "delivery/descriptor.h"
 #include "delivery/engine.h"
+#include "delivery/judge.h"
 #include "delivery/key_gate.h"
 #include "delivery/request.h"
 #include "delivery/response.h"
@@ -508,19 +508,20 @@ note_result(Lane *lane, const AttemptResult *result, TimestampTz now)
 
 /* Tells the governor of a lane how a request has ended. */
 static void
-govern(Lane *lane, const Request *request, const AttemptResult *result,
-	   int64 retry_after_ms, TimestampTz now)
+govern(Lane *lane, const Request *request, const Judgement *judgement,
+	   TimestampTz sent_at, TimestampTz now)
 {
 	GovernorResult told = {
-		.answered = result->status_code > 0,
-		.healthy = result->outcome == OUTCOME_DELIVERED ||
-		(result->status_code >= 300 && result->status_code <= 499),
-		.timed_out = result->error_code != NULL && strcmp(result->error_code, "timeout") == 0,
-		.throttled = result->status_code == 429,
-		.retry_after_ms = retry_after_ms,
+		.answered = judgement->answered,
+		.healthy = judgement->healthy,
+		.timed_out = judgement->timed_out,
+		.throttled = judgement->throttled,
+		.retry_after_ms = judgement->retry_after_ms,
+		.remaining = judgement->rate.remaining,
+		.reset_ms = judgement->rate.wait_ms,
 		.max_wait_ms = lane->endpoint->backoff_max_ms,
 		.in_flight = lane->in_flight,
-		.sent_at = result->started_at
+		.sent_at = sent_at
 	};
 
 	postrider_governor_result(&lane->governor, &request->permit, &told, now, report,
@@ -541,12 +542,12 @@ end_delivery(Delivery *delivery, int64 retry_after_ms, double random, TimestampT
 
 /* The same for all of a batch, or they go back to be sent in halves. */
 static void
-end_batch(Request *request, int64 retry_after_ms, double random, TimestampTz now)
+end_batch(Request *request, const Judgement *judgement, double random, TimestampTz now)
 {
 	Lane	   *lane = request->endpoint->lane;
 	bool		taken = request->delivery->result.outcome == OUTCOME_DELIVERED;
 
-	if (postrider_batch_is_to_be_split(request))
+	if (judgement->split_batch && request->batch_count > 1)
 	{
 		queued += postrider_batch_split(request, now);
 		return;
@@ -562,7 +563,7 @@ end_batch(Request *request, int64 retry_after_ms, double random, TimestampTz now
 
 		if (taken && delivery->result.outcome != OUTCOME_DELIVERED)
 			note_result(lane, &delivery->result, now);
-		end_delivery(delivery, retry_after_ms, random, now);
+		end_delivery(delivery, judgement->retry_after_ms, random, now);
 	}
 }
 
@@ -575,32 +576,25 @@ end_request(Request *request, CURLcode code, TimestampTz now)
 	Lane	   *lane = endpoint->lane;
 	AttemptResult *result = &delivery->result;
 	double		random = pg_prng_double(&pg_global_prng_state);
-	RequestEnd	end;
-	int64		retry_after_ms;
+	Judgement	judgement;
 	bool		disable;
 
-	postrider_request_end(request, code, &end, &retry_after_ms,
-						  &result->duration_ms);
-	postrider_classify(&end, result);
+	postrider_judge(request, code, now, result, &judgement);
 	postrider_response_keep(request, result);
 	disable = result->disable_endpoint;
-	if (result->outcome == OUTCOME_RETRY)
-	{
-		retry_after_ms = Min(retry_after_ms, endpoint->backoff_max_ms);
-		if (retry_after_ms > 0)
-			lane->blocked_until = Max(lane->blocked_until,
-									  TimestampTzPlusMilliseconds(now, retry_after_ms));
-	}
+	if (judgement.retry_after_ms > 0)
+		lane->blocked_until = Max(lane->blocked_until,
+								  TimestampTzPlusMilliseconds(now, judgement.retry_after_ms));
 	note_result(lane, result, now);
-	govern(lane, request, result, retry_after_ms, now);
+	govern(lane, request, &judgement, result->started_at, now);
 	lane->failures = result->outcome == OUTCOME_DELIVERED ? 0 : lane->failures + 1;
 	lane->in_flight--;
 	lane->activity++;
 	in_flight--;
 	if (request->batch_count > 0)
-		end_batch(request, retry_after_ms, random, now);
+		end_batch(request, &judgement, random, now);
 	else
-		end_delivery(delivery, retry_after_ms, random, now);
+		end_delivery(delivery, judgement.retry_after_ms, random, now);
 	postrider_request_release(request);
 	if (disable && endpoint->enabled)
 		report(endpoint, GOVERNOR_DISABLED, NULL);

@@ -145,7 +145,12 @@ observe_rate(Governor *governor, const GovernorResult *result, TimestampTz now)
 	};
 	RateState  *rate;
 
-	if (!result->throttled)
+	if (result->remaining >= 0 && result->reset_ms >= 0)
+	{
+		observation.remaining = result->remaining;
+		observation.reset_at_us = MICROSECONDS(now) + result->reset_ms * 1000;
+	}
+	else if (!result->throttled)
 		return;
 	if (result->retry_after_ms > 0)
 		observation.retry_at_us = MICROSECONDS(now) + result->retry_after_ms * 1000;

@@ -9,6 +9,8 @@
 
 #include <sys/socket.h>
 
+#include "content/rate_header.h"
+#include "content/response_rule.h"
 #include "delivery/batch.h"
 #include "delivery/lane.h"
 #include "delivery/request.h"
@@ -75,6 +77,8 @@ receive_header(char *data, size_t size, size_t count, void *arg)
 		request->headers_complete = true;
 	else if (size * count > 5 && memcmp(data, "HTTP/", 5) == 0)
 		request->headers_complete = false;	/* after an interim response */
+	else if (postrider_rate_header_concerns(data, size * count))
+		request->has_rate_header = true;
 	if (request->header_bytes > RESPONSE_HEADER_MAX_BYTES)
 	{
 		request->response_cut = true;
@@ -219,6 +223,8 @@ bytes_to_keep(const Request *request)
 
 	if (endpoint->reply_topic)
 		bytes = Max(bytes, RESPONSE_REPLY_BYTES);
+	if (endpoint->response_rules)
+		bytes = Max(bytes, RESPONSE_RULE_BYTES);
 	return Max(bytes, postrider_batch_response_bytes(request));
 }
 
@@ -368,6 +374,7 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 	request->address_refused = false;
 	request->response_cut = false;
 	request->headers_complete = false;
+	request->has_rate_header = false;
 	request->header_bytes = 0;
 	request->body_bytes = 0;
 	request->kept_bytes = 0;

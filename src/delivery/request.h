@@ -55,6 +55,7 @@ typedef struct Request
 	bool		address_refused;
 	bool		response_cut;
 	bool		headers_complete;
+	bool		has_rate_header;	/* one of those of content/rate_header.h */
 	Size		header_bytes;
 	Size		body_bytes;
 	Size		kept_bytes;		/* of the body, its beginning ... */

@@ -384,7 +384,7 @@ settle_attempt(const Delivery *delivery, PendingRows *finished,
 	{
 		Datum		values[] = {
 			Int32GetDatum(delivery->endpoint->id),
-			CStringGetTextDatum("the receiver answered with status 410")
+			CStringGetTextDatum(result->error)
 		};
 
 		postrider_sql_run(&disable_endpoint, values, NULL, 0);

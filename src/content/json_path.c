@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
- * response_path.c
- *	  SQL/JSON paths on responses; see response_path.h.
+ * json_path.c
+ *	  SQL/JSON paths; see json_path.h.
  *
  * The functions that are called here only compute: they may be left by an
  * error without a subtransaction (see filter.c), and outside of a transaction.
@@ -11,9 +11,43 @@
 #include "postgres.h"
 
 #include "content/filter.h"
-#include "content/response_path.h"
+#include "content/json_path.h"
 #include "mb/pg_wchar.h"
 #include "utils/fmgrprotos.h"
+
+static bool
+is_error_of_path(int sqlerrcode)
+{
+	return postrider_is_error_of_data(sqlerrcode) ||
+		ERRCODE_TO_CATEGORY(sqlerrcode) ==
+		ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION;
+}
+
+JsonPath *
+postrider_json_path_parse(const char *string, char **problem)
+{
+	MemoryContext context = CurrentMemoryContext;
+	JsonPath   *volatile path = NULL;
+
+	PG_TRY();
+	{
+		path = DatumGetJsonPathP(DirectFunctionCall1(jsonpath_in,
+													 CStringGetDatum(string)));
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		if (!is_error_of_path(geterrcode()))
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		*problem = psprintf("is no path: %s", error->message);
+	}
+	PG_END_TRY();
+	return path;
+}
 
 typedef struct Call
 {
@@ -57,7 +91,7 @@ try_call(const Call *what)
 }
 
 Jsonb *
-postrider_response_json(const char *body, Size length)
+postrider_json_read(const char *body, Size length)
 {
 	Call		what = {0};
 
@@ -69,7 +103,7 @@ postrider_response_json(const char *body, Size length)
 }
 
 Jsonb *
-postrider_response_values(Jsonb *response, JsonPath *path)
+postrider_json_path_values(Jsonb *response, JsonPath *path)
 {
 	Call		what = {.response = response, .path = path};
 
