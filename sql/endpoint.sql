@@ -42,6 +42,10 @@ create table postrider.endpoint (
 	batch_template text,
 	batch_failed jsonpath,
 	batch_error jsonpath,
+	format text,
+	body_template text,
+	content_type text,
+	idempotency_key text,
 	response_rules jsonb,
 	response_excerpt_bytes integer not null default 1024,
 	reply_topic text,
@@ -58,8 +62,8 @@ comment on table postrider.endpoint is
 comment on column postrider.endpoint.id is 'Number of the endpoint, as in attempt and pending.';
 comment on column postrider.endpoint.name is 'Name by which subscriptions and postrider.send() refer to it; it cannot be changed.';
 comment on column postrider.endpoint.tenant is 'If set, the endpoint gets only messages of this tenant.';
-comment on column postrider.endpoint.url is 'Where to send: an http or https URL without user info.';
-comment on column postrider.endpoint.method is 'HTTP method: POST, PUT or PATCH.';
+comment on column postrider.endpoint.url is 'Where to send: an http or https URL without user info; path and query may have values from the message: /contacts/{{key}}?since={{$.since}}.';
+comment on column postrider.endpoint.method is 'HTTP method: POST, PUT, PATCH, GET or DELETE.';
 comment on column postrider.endpoint.headers is 'Headers added to every request: a JSON object of strings. They replace postrider''s own Content-Type and User-Agent; headers of a message replace these.';
 comment on column postrider.endpoint.timeout is 'Time for one attempt, from connect to the last byte of the response.';
 comment on column postrider.endpoint.max_attempts is 'After so many failed attempts the delivery becomes a dead letter.';
@@ -89,6 +93,10 @@ comment on column postrider.endpoint.batch_format is 'json-array, ndjson, or env
 comment on column postrider.endpoint.batch_template is 'Body of a batch, with {{records}} where the JSON array of records goes.';
 comment on column postrider.endpoint.batch_failed is 'Path in the response to what failed: positions of records from 0, such as $.errors[*].index, or false for each record that failed, or strings that the records have as a value; only those are retried.';
 comment on column postrider.endpoint.batch_error is 'Path in the response to the reasons, one for each failure, such as $.errors[*].message.';
+comment on column postrider.endpoint.format is 'What is sent: standard-webhooks (the default), cloudevents, cloudevents-binary, raw (the payload), form (its members), template (body_template) or none (the default of GET and DELETE).';
+comment on column postrider.endpoint.body_template is 'Body with values from the message, escaped as the content_type demands: {"query": "...", "variables": {"email": {{$.email}}}}.';
+comment on column postrider.endpoint.content_type is 'Content-Type of requests; NULL: what the format has.';
+comment on column postrider.endpoint.idempotency_key is 'Name of a header that carries the id of the message, such as Idempotency-Key; NULL: none.';
 comment on column postrider.endpoint.response_rules is 'What responses mean where the status does not say it: a list of conditions and actions, of which the first that holds decides; see doc/response_rules.md.';
 comment on column postrider.endpoint.response_excerpt_bytes is 'So many bytes of the response of a failed attempt are kept in attempt and dead_letter, from 0 to 65536.';
 comment on column postrider.endpoint.reply_topic is 'If set, the response of each delivered message is emitted as a message of this topic, with the key and tenant of the message.';

@@ -17,6 +17,7 @@
 
 #include "postgres.h"
 
+#include "content/body.h"
 #include "datatype/timestamp.h"
 #include "lib/ilist.h"
 #include "policy/policy.h"
@@ -29,6 +30,21 @@ typedef struct Header
 	char	   *name;
 	char	   *value;
 } Header;
+
+/* What the requests to an endpoint look like: outbox/request_row.h. */
+typedef struct RequestShape
+{
+	bool		is_plain;		/* the standard body, and no templates at all */
+	BodyFormat	format;
+	Template   *body;			/* of BODY_TEMPLATE */
+	Template   *url;			/* NULL: always the same */
+	int			header_count;	/* computed headers */
+	const char **header_names;
+	Template  **headers;
+	char	   *content_type;	/* NULL: none */
+	char	   *idempotency_key;	/* name of the header for it; or NULL */
+	char	   *problem;		/* a template cannot be used; or NULL */
+} RequestShape;
 
 /*
  * One message in a worker's memory, shared by its deliveries and freed with
@@ -95,6 +111,7 @@ typedef struct Endpoint
 	int64	   *schedule_ms;
 	int			response_excerpt_bytes; /* of a failed attempt's response */
 	char	   *reply_topic;	/* the response becomes a message; or NULL */
+	RequestShape shape;			/* what a request looks like */
 	ResponseRules *response_rules;	/* or NULL */
 	char	   *batch_before;	/* of an envelope: what is before the records */
 	char	   *batch_after;	/* ... and behind them; NULL if there is none */
@@ -185,10 +202,15 @@ typedef struct Delivery
 	Message    *message;
 	Endpoint   *endpoint;
 	MappingReference *mapping;	/* or NULL */
-	char	   *body;			/* what is sent: the message's body, or its own
-								 * if there is a mapping; NULL: see problem */
+	char	   *body;			/* what is sent; NULL: see problem */
 	Size		body_length;
-	char	   *problem;		/* why it cannot be mapped, or NULL */
+	char	   *problem;		/* why it cannot be sent, or NULL ... */
+	const char *problem_code;	/* ... and the error code */
+	bool		owns_body;		/* it is not the message's */
+	char	   *url;			/* made for this message; or NULL */
+	int			header_count;	/* likewise */
+	Header	   *headers;
+	MemoryContext made_context; /* holds url and headers; or NULL */
 	Size		memory_bytes;	/* with the message */
 	ReadChunk  *chunk;			/* the part of the log that it came from; NULL
 								 * if it came from pending */

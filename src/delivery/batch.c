@@ -91,12 +91,20 @@ postrider_batch_add(Request *request, Delivery *next)
 	request->batch_bytes += next->body_length + RECORD_EXTRA_BYTES;
 }
 
-/* The body of a delivery is a JSON object; its message's id becomes a part of it. */
+/*
+ * The body of a delivery.  That of Standard Webhooks has no id, for it is in a header as
+ * a rule: here it becomes a part of the record.
+ */
 static void
 append_record(StringInfo body, const Delivery *delivery)
 {
 	char		id[ID_TEXT_SIZE];
 
+	if (delivery->endpoint->shape.format != BODY_STANDARD_WEBHOOKS)
+	{
+		appendBinaryStringInfo(body, delivery->body, (int) delivery->body_length);
+		return;
+	}
 	postrider_id_text(&delivery->message->id, id);
 	appendStringInfo(body, "{\"id\":\"%s\",", id);
 	appendBinaryStringInfo(body, delivery->body + 1, (int) delivery->body_length - 1);

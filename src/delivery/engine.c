@@ -343,7 +343,7 @@ fail_unsent(Delivery *delivery, TimestampTz now)
 	finish_attempt(delivery);
 }
 
-/* Ends it if it cannot be sent any more; false if it can. */
+/* Ends it if it cannot be sent any more, or not as it is; false if it can. */
 static bool
 end_if_hopeless(Delivery *delivery, TimestampTz now)
 {
@@ -352,8 +352,12 @@ end_if_hopeless(Delivery *delivery, TimestampTz now)
 				   "the message expired before it could be delivered", now);
 	else if (delivery->problem)
 
-		/* The payload does not fit the mapping: no fault of the endpoint's. */
-		end_unsent(delivery, OUTCOME_DEAD, "mapping", delivery->problem, now);
+		/* The payload does not fit: no fault of the endpoint's. */
+		end_unsent(delivery, OUTCOME_DEAD, delivery->problem_code, delivery->problem, now);
+	else if (delivery->endpoint->shape.url && delivery->url == NULL)
+
+		/* The endpoint has become one that needs a URL for each message. */
+		postrider_engine_park(delivery, PENDING_RETRY, now);
 	else
 		return false;
 	return true;

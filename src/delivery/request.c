@@ -114,6 +114,22 @@ append_header(struct curl_slist *list, const Header *header)
 	return list;
 }
 
+/* A line for curl; one without a value takes the header away. */
+static char *
+make_content_type(const Endpoint *endpoint)
+{
+	const char *type = endpoint->shape.content_type;
+
+	if (type == NULL)
+		return pstrdup("Content-Type:");
+	if (endpoint->policy.batch_format == BATCH_NDJSON)
+		type = "application/x-ndjson";
+	else if (endpoint->policy.batch_format == BATCH_JSON_ARRAY &&
+			 endpoint->shape.format == BODY_CLOUDEVENTS)
+		type = "application/cloudevents-batch+json";
+	return psprintf("Content-Type: %s", type);
+}
+
 /*
  * The headers of all requests to an endpoint: its own, and ours where it has
  * none of that name.
@@ -121,11 +137,11 @@ append_header(struct curl_slist *list, const Header *header)
 static struct curl_slist *
 make_endpoint_headers(const Endpoint *endpoint)
 {
+	char	   *content_type = make_content_type(endpoint);
 	const char *const defaults[] = {
 		"Expect:", "Accept:",	/* curl's own, not to be sent */
 		"User-Agent: postrider/0.1.0",
-		endpoint->policy.batch_format == BATCH_NDJSON ?
-		"Content-Type: application/x-ndjson" : "Content-Type: application/json"
+		content_type
 	};
 	struct curl_slist *list = NULL;
 
@@ -134,21 +150,21 @@ make_endpoint_headers(const Endpoint *endpoint)
 			list = curl_slist_append(list, defaults[i]);
 	for (int i = 0; i < endpoint->header_count; i++)
 		list = append_header(list, &endpoint->headers[i]);
+	pfree(content_type);
 	return list;
 }
 
-/* The same for one message: its headers win over those of the same name. */
+/* A list with these headers, which win over those of the same name in another list. */
 static struct curl_slist *
-make_message_headers(const Message *message, const struct curl_slist *endpoint_headers)
+add_headers(const Header *headers, int count, const struct curl_slist *others)
 {
 	struct curl_slist *list = NULL;
 
-	for (; endpoint_headers; endpoint_headers = endpoint_headers->next)
-		if (!has_header_of(message->headers, message->header_count,
-						   endpoint_headers->data))
-			list = curl_slist_append(list, endpoint_headers->data);
-	for (int i = 0; i < message->header_count; i++)
-		list = append_header(list, &message->headers[i]);
+	for (; others; others = others->next)
+		if (!has_header_of(headers, count, others->data))
+			list = curl_slist_append(list, others->data);
+	for (int i = 0; i < count; i++)
+		list = append_header(list, &headers[i]);
 	return list;
 }
 
@@ -168,7 +184,10 @@ set_up(Request *request, const Endpoint *endpoint)
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
-	curl_easy_setopt(easy, CURLOPT_POST, 1L);
+	if (endpoint->shape.format == BODY_NONE)
+		curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+	else
+		curl_easy_setopt(easy, CURLOPT_POST, 1L);
 	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, endpoint->method);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) endpoint->timeout_ms);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
@@ -246,11 +265,14 @@ make_room(Request *request, Size capacity)
 static void
 free_message_parts(Request *request)
 {
+	curl_slist_free_all(request->made_headers);
 	curl_slist_free_all(request->message_headers);
-	request->message_headers = NULL;
+	request->made_headers = request->message_headers = NULL;
 	if (request->traceparent)
 		pfree(request->traceparent);
-	request->traceparent = NULL;
+	if (request->idempotency_key)
+		pfree(request->idempotency_key);
+	request->traceparent = request->idempotency_key = NULL;
 }
 
 void
@@ -325,29 +347,72 @@ sign(Request *request, Delivery *delivery, TimestampTz now)
 								  request->signature + sizeof(signature_name) - 1);
 }
 
-/* Links the headers of this message into one list. */
-static struct curl_slist *
-link_headers(Request *request, const Message *message)
+/*
+ * W3C Trace Context, section 3.2: 00-trace-parent-flags.  Each attempt is a span of its
+ * own in the trace, so it has a new parent id.
+ */
+#define TRACEPARENT_LENGTH	55
+#define TRACEPARENT_PARENT	36
+
+static char *
+make_traceparent(const char *traceparent)
 {
-	struct curl_slist *list;
+	char	   *line = psprintf("traceparent: %s", traceparent);
+	char	   *parent = line + strlen("traceparent: ") + TRACEPARENT_PARENT;
+	pg_uuid_t	random;
+	char		digits[ID_TEXT_SIZE];
+
+	if (strlen(traceparent) < TRACEPARENT_LENGTH ||
+		!pg_strong_random(random.data, UUID_LEN))
+		return line;
+	random.data[0] |= 1;		/* all zeros is not allowed */
+	postrider_id_text(&random, digits);
+	memcpy(parent, digits, 8);
+	memcpy(parent + 8, digits + 9, 4);
+	memcpy(parent + 12, digits + 14, 4);
+	return line;
+}
+
+/* Ours, but for those that all requests to the endpoint have. */
+static int
+make_own_headers(Request *request, const Delivery *delivery)
+{
+	const Endpoint *endpoint = delivery->endpoint;
+	const Message *message = delivery->message;
 	struct curl_slist *own = request->own_headers;
 	int			count = 0;
 
-	own[count++].data = request->id;
-	own[count++].data = request->timestamp;
+	if (endpoint->shape.format == BODY_STANDARD_WEBHOOKS || request->signature[0])
+	{
+		own[count++].data = request->id;
+		own[count++].data = request->timestamp;
+	}
 	if (request->signature[0])
 		own[count++].data = request->signature;
 	if (message->traceparent && request->batch_count <= 1)
-	{
-		request->traceparent = psprintf("traceparent: %s", message->traceparent);
-		own[count++].data = request->traceparent;
-	}
+		own[count++].data = request->traceparent = make_traceparent(message->traceparent);
+	if (endpoint->shape.idempotency_key)
+		own[count++].data = request->idempotency_key =
+			psprintf("%s: %s", endpoint->shape.idempotency_key,
+					 request->id + strlen("webhook-id: "));
+	return count;
+}
 
-	list = request->endpoint_headers;
+/* Links the headers of this delivery into one list. */
+static struct curl_slist *
+link_headers(Request *request, const Delivery *delivery)
+{
+	const Message *message = delivery->message;
+	struct curl_slist *list = request->endpoint_headers;
+	struct curl_slist *own = request->own_headers;
+
+	if (delivery->header_count > 0)
+		list = request->made_headers =
+			add_headers(delivery->headers, delivery->header_count, list);
 	if (message->header_count > 0)
 		list = request->message_headers =
-			make_message_headers(message, request->endpoint_headers);
-	for (int i = count - 1; i >= 0; i--)
+			add_headers(message->headers, message->header_count, list);
+	for (int i = make_own_headers(request, delivery) - 1; i >= 0; i--)
 	{
 		own[i].next = list;
 		list = &own[i];
@@ -359,7 +424,6 @@ bool
 postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 {
 	const Endpoint *endpoint = delivery->endpoint;
-	const Message *message = delivery->message;
 	CURL	   *easy = request->easy;
 
 	if (endpoint->signing_error || !sign(request, delivery, now))
@@ -380,7 +444,12 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 	request->kept_bytes = 0;
 	make_room(request, bytes_to_keep(request));
 	request->curl_error[0] = '\0';
-	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, link_headers(request, message));
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, link_headers(request, delivery));
+	if (delivery->url || request->has_own_url)
+		curl_easy_setopt(easy, CURLOPT_URL, delivery->url ? delivery->url : endpoint->url);
+	request->has_own_url = delivery->url != NULL;
+	if (endpoint->shape.format == BODY_NONE)
+		return true;
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
 					 (curl_off_t) body_length_of(request, delivery));
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body_of(request, delivery));

@@ -30,8 +30,8 @@
 #define RESPONSE_MAX_BYTES		(1024 * 1024)
 #define RESPONSE_HEADER_MAX_BYTES (64 * 1024)
 
-/* webhook-id, -timestamp, -signature, traceparent */
-#define REQUEST_OWN_HEADERS 4
+/* webhook-id, -timestamp, -signature, traceparent, idempotency key */
+#define REQUEST_OWN_HEADERS 5
 
 typedef struct Request
 {
@@ -72,9 +72,12 @@ typedef struct Request
 	char		timestamp[48];
 	char		signature[sizeof("webhook-signature: ") + POSTRIDER_SIGNATURE_SIZE];
 	char	   *traceparent;
+	char	   *idempotency_key;
 	struct curl_slist own_headers[REQUEST_OWN_HEADERS];
 	struct curl_slist *endpoint_headers;	/* made by curl_slist_append */
-	struct curl_slist *message_headers; /* likewise, for this message */
+	bool		has_own_url;	/* the delivery's, not the endpoint's */
+	struct curl_slist *made_headers;	/* likewise, with those for this delivery */
+	struct curl_slist *message_headers; /* likewise, with those of the message */
 } Request;
 
 /* An idle request of the endpoint's, or a new one. */

@@ -15,6 +15,7 @@
 #include "outbox/mapping_reference.h"
 #include "outbox/policy_row.h"
 #include "outbox/batch_row.h"
+#include "outbox/request_row.h"
 #include "outbox/response_row.h"
 #include "outbox/shard.h"
 #include "security/secret.h"
@@ -31,7 +32,8 @@ static SqlStatement select_endpoints = {
 	"select e.id, e.name, e.tenant, e.url, e.method, e.headers, e.timeout,"
 	" e.max_attempts, e.backoff_base, e.backoff_max, e.retry_schedule,"
 	" e.signing_secret, s.ciphertext, e.enabled and e.paused_at is null,"
-	POSTRIDER_POLICY_COLUMNS(" e") "," POSTRIDER_RESPONSE_COLUMNS(" e")
+	POSTRIDER_POLICY_COLUMNS(" e") "," POSTRIDER_RESPONSE_COLUMNS(" e") ","
+	POSTRIDER_REQUEST_COLUMNS(" e")
 	" from postrider.endpoint e"
 	" left join postrider.secret s on s.name = e.signing_secret"
 	" where e.id % $2 = $1",
@@ -213,6 +215,7 @@ read_endpoint(uint64 row, Endpoint *endpoint, MemoryContext context)
 	endpoint->enabled = postrider_sql_bool(row, 13);
 	read_policy(row, endpoint);
 	tuple = postrider_sql_row(row, &desc);
+	postrider_request_row_read(desc, tuple, endpoint);
 	postrider_response_row_read(desc, tuple, endpoint);
 	postrider_batch_row_read(desc, tuple, endpoint);
 	endpoint->policy_context = context;

@@ -23,6 +23,7 @@
 #include "outbox/name.h"
 #include "outbox/policy_row.h"
 #include "outbox/batch_row.h"
+#include "outbox/request_row.h"
 #include "outbox/response_row.h"
 #include "outbox/topic_schema.h"
 #include "outbox/trigger_row.h"
@@ -124,20 +125,14 @@ check_request(TriggerRow *row)
 		.callback = endpoint_context,
 		.arg = row
 	};
-	char	   *url = postrider_trigger_new_text(row, "url");
-	char	   *method = postrider_trigger_new_text(row, "method");
 	Datum		headers;
 
 	error_context_stack = &context;
-	if (url != NULL)
-		postrider_guard_require_url(url);
 	if (postrider_trigger_get_new(row, "headers", JSONBOID, &headers))
 		postrider_headers_require(DatumGetJsonbP(headers));
+	postrider_request_row_require_url(row);
 	error_context_stack = context.previous;
-
-	if (method != NULL && strcmp(method, "POST") != 0 &&
-		strcmp(method, "PUT") != 0 && strcmp(method, "PATCH") != 0)
-		postrider_trigger_refuse(row, "method", "is not supported", "Use POST, PUT or PATCH.");
+	postrider_request_row_require(row);
 }
 
 static void
