@@ -461,7 +461,7 @@ note_result(Lane *lane, const AttemptResult *result, TimestampTz now)
 /* Tells the governor of a lane how a request has ended. */
 static void
 govern(Lane *lane, const Request *request, const AttemptResult *result,
-	   int64 retry_after_ms, TimestampTz now)
+	   const RateHint *hint, int64 retry_after_ms, TimestampTz now)
 {
 	GovernorResult told = {
 		.answered = result->status_code > 0,
@@ -470,6 +470,7 @@ govern(Lane *lane, const Request *request, const AttemptResult *result,
 		.timed_out = result->error_code != NULL && strcmp(result->error_code, "timeout") == 0,
 		.throttled = result->status_code == 429,
 		.retry_after_ms = retry_after_ms,
+		.hint = *hint,
 		.max_wait_ms = lane->endpoint->backoff_max_ms,
 		.in_flight = lane->in_flight,
 		.sent_at = result->started_at
@@ -488,10 +489,11 @@ end_request(Request *request, CURLcode code, TimestampTz now)
 	Lane	   *lane = endpoint->lane;
 	AttemptResult *result = &delivery->result;
 	RequestEnd	end;
+	RateHint	hint;
 	int64		retry_after_ms;
 
-	postrider_request_end(request, code, &end, &retry_after_ms,
-						  &result->duration_ms);
+	postrider_request_end(request, code, now, &end, &hint, &result->duration_ms);
+	retry_after_ms = Max(hint.retry_at_us - now, 0) / 1000;
 	postrider_classify(&end, result);
 	if (result->outcome != OUTCOME_DELIVERED && request->excerpt_length > 0)
 		result->response = postrider_text_clean(request->excerpt,
@@ -507,7 +509,7 @@ end_request(Request *request, CURLcode code, TimestampTz now)
 							   now, pg_prng_double(&pg_global_prng_state));
 	}
 	note_result(lane, result, now);
-	govern(lane, request, result, retry_after_ms, now);
+	govern(lane, request, result, &hint, retry_after_ms, now);
 	lane->failures = result->outcome == OUTCOME_DELIVERED ? 0 : lane->failures + 1;
 	lane->in_flight--;
 	lane->activity++;

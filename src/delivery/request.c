@@ -58,8 +58,14 @@ receive_body(char *data, size_t size, size_t count, void *arg)
 	return bytes;
 }
 
+static bool
+is_wanted(const void *arg, const char *name)
+{
+	return postrider_rate_header_is_one(name);
+}
+
 /*
- * curl callback: bounds the size of the headers, and notes the empty line at
+ * curl callback: keeps the headers of interest, bounds the size of all, and notes the empty line at
  * their end, because curl takes a connection that closes before for success
  */
 static size_t
@@ -71,7 +77,13 @@ receive_header(char *data, size_t size, size_t count, void *arg)
 	if (size * count <= 2)
 		request->headers_complete = true;
 	else if (size * count > 5 && memcmp(data, "HTTP/", 5) == 0)
+	{
 		request->headers_complete = false;	/* after an interim response */
+		request->headers.length = 0;
+	}
+	else
+		(void) postrider_response_header_keep(&request->headers, data, size * count,
+											  is_wanted, request);
 	if (request->header_bytes > RESPONSE_HEADER_MAX_BYTES)
 	{
 		request->response_cut = true;
@@ -336,6 +348,9 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 	request->response_cut = false;
 	request->headers_complete = false;
 	request->header_bytes = 0;
+	request->headers.space = request->header_space;
+	request->headers.size = sizeof(request->header_space);
+	request->headers.length = 0;
 	request->body_bytes = 0;
 	request->excerpt_length = 0;
 	request->curl_error[0] = '\0';
@@ -347,10 +362,9 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 }
 
 void
-postrider_request_end(Request *request, CURLcode code, RequestEnd *end,
-					  int64 *retry_after_ms, float *duration_ms)
+postrider_request_end(Request *request, CURLcode code, TimestampTz now, RequestEnd *end,
+					  RateHint *hint, float *duration_ms)
 {
-	curl_off_t	retry_after_s = 0;
 	curl_off_t	total_us = 0;
 
 	end->code = code;
@@ -360,11 +374,8 @@ postrider_request_end(Request *request, CURLcode code, RequestEnd *end,
 	end->detail = request->curl_error;
 	end->status = 0;
 	curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &end->status);
-	curl_easy_getinfo(request->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
 	curl_easy_getinfo(request->easy, CURLINFO_TOTAL_TIME_T, &total_us);
 
-	/* libcurl reads seconds and all forms of HTTP dates; 0 if there is none */
-	retry_after_s = Max(retry_after_s, 0);
-	*retry_after_ms = Min((int64) retry_after_s, INT_MAX) * 1000;
+	postrider_rate_headers_read(&request->headers, now, hint);
 	*duration_ms = total_us / 1000.0;
 }

@@ -16,6 +16,7 @@
 
 #include <curl/curl.h>
 
+#include "content/rate_header.h"
 #include "delivery/classify.h"
 #include "delivery/governor.h"
 #include "model.h"
@@ -25,6 +26,9 @@
 #define RESPONSE_EXCERPT_BYTES	1024
 #define RESPONSE_MAX_BYTES		(1024 * 1024)
 #define RESPONSE_HEADER_MAX_BYTES (64 * 1024)
+
+/* For headers about rates. */
+#define RATE_HEADER_BYTES 1024
 
 /* webhook-id, -timestamp, -signature, traceparent */
 #define REQUEST_OWN_HEADERS 4
@@ -44,6 +48,8 @@ typedef struct Request
 	bool		headers_complete;
 	Size		header_bytes;
 	Size		body_bytes;
+	ResponseHeaders headers;	/* those that are looked at, ... */
+	char		header_space[RATE_HEADER_BYTES];	/* ... mostly here */
 	int			excerpt_length;
 	char		excerpt[RESPONSE_EXCERPT_BYTES];
 	char		curl_error[CURL_ERROR_SIZE];
@@ -79,9 +85,9 @@ extern void postrider_request_discard_idle(Endpoint *endpoint);
 extern bool postrider_request_fill(Request *request, Delivery *delivery,
 								   TimestampTz now);
 
-/* Reads how the request ended.  retry_after_ms: what the receiver asked for. */
-extern void postrider_request_end(Request *request, CURLcode code,
-								  RequestEnd *end, int64 *retry_after_ms,
+/* Reads how the request ended, and what the receiver says about its limits. */
+extern void postrider_request_end(Request *request, CURLcode code, TimestampTz now,
+								  RequestEnd *end, RateHint *hint,
 								  float *duration_ms);
 
 #endif							/* POSTRIDER_REQUEST_H */
