@@ -41,6 +41,7 @@ create table postrider.endpoint (
 	batch_format text,
 	batch_template text,
 	batch_failed jsonpath,
+	response_rules jsonb,
 	signing_secret text references postrider.secret (name),
 	enabled boolean not null default true,
 	disabled_reason text,
@@ -84,6 +85,7 @@ comment on column postrider.endpoint.batch_delay is 'A message waits so long for
 comment on column postrider.endpoint.batch_format is 'json-array, ndjson, or envelope: batch_template with the records in it.';
 comment on column postrider.endpoint.batch_template is 'Body of a batch, with {{records}} where the JSON array of records goes.';
 comment on column postrider.endpoint.batch_failed is 'Path in the response to the positions of the records that failed, such as $.errors[*].index; only those are retried.';
+comment on column postrider.endpoint.response_rules is 'What answers mean where their status alone does not say: a list of rules such as {"status": 403, "pattern": "LIMIT", "action": "throttle"}; the first that matches decides. See postrider.check_response().';
 comment on column postrider.endpoint.signing_secret is 'Name of the secret that signs requests (Standard Webhooks); without one, requests are not signed.';
 comment on column postrider.endpoint.enabled is 'While false nothing is sent; what is owed is held, and flows when the endpoint is enabled again.';
 comment on column postrider.endpoint.disabled_reason is 'Why the worker disabled the endpoint, if it did.';

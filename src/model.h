@@ -53,6 +53,7 @@ typedef struct Message
 typedef struct Lane Lane;		/* delivery/lane.h */
 typedef struct KeyEntry KeyEntry;	/* delivery/key_gate.h */
 typedef struct ReadChunk ReadChunk; /* outbox/progress.h */
+typedef struct ResponseRules ResponseRules; /* content/response_rule.h */
 typedef struct MappingReference MappingReference;	/* outbox/mapping_reference.h */
 
 /* What is deferred for an endpoint: outbox/deferred.h. */
@@ -92,6 +93,7 @@ typedef struct Endpoint
 	int			schedule_length;	/* 0: use the formula */
 	int64	   *schedule_ms;
 	Policy		policy;			/* limits, breaker, order, batches */
+	ResponseRules *response_rules;	/* or NULL */
 	unsigned char *signing_key; /* NULL: do not sign */
 	Size		signing_key_length;
 	char	   *signing_error;	/* the secret is needed but cannot be read */
@@ -125,7 +127,9 @@ typedef struct AttemptResult
 	TimestampTz started_at;
 	float		duration_ms;
 	TimestampTz retry_at;		/* for OUTCOME_RETRY */
-	bool		disable_endpoint;	/* the receiver said 410 */
+	bool		disable_endpoint;	/* the receiver said 410, or a rule did */
+	bool		split_batch;	/* by a rule: dead only if it is no batch */
+	bool		refresh_token;	/* by a rule: before the next attempt */
 } AttemptResult;
 
 /* Why a delivery waits in the table pending. */

@@ -36,6 +36,7 @@
 #include "delivery/engine.h"
 #include "delivery/key_gate.h"
 #include "delivery/request.h"
+#include "delivery/response.h"
 #include "delivery/retry.h"
 #include "delivery/watch.h"
 #include "guc.h"
@@ -461,14 +462,15 @@ note_result(Lane *lane, const AttemptResult *result, TimestampTz now)
 /* Tells the governor of a lane how a request has ended. */
 static void
 govern(Lane *lane, const Request *request, const AttemptResult *result,
-	   const RateHint *hint, int64 retry_after_ms, TimestampTz now)
+	   const ResponseVerdict *verdict, const RateHint *hint, int64 retry_after_ms,
+	   TimestampTz now)
 {
 	GovernorResult told = {
 		.answered = result->status_code > 0,
-		.healthy = result->outcome == OUTCOME_DELIVERED ||
-		(result->status_code >= 300 && result->status_code <= 499),
+		.healthy = postrider_response_is_healthy(result, verdict),
 		.timed_out = result->error_code != NULL && strcmp(result->error_code, "timeout") == 0,
-		.throttled = result->status_code == 429,
+		.throttled = verdict->rule > 0 ? verdict->action == RESPONSE_THROTTLE :
+		result->status_code == 429,
 		.retry_after_ms = retry_after_ms,
 		.hint = *hint,
 		.max_wait_ms = lane->endpoint->backoff_max_ms,
@@ -490,11 +492,15 @@ end_request(Request *request, CURLcode code, TimestampTz now)
 	AttemptResult *result = &delivery->result;
 	RequestEnd	end;
 	RateHint	hint;
+	ResponseVerdict verdict;
 	int64		retry_after_ms;
 
 	postrider_request_end(request, code, now, &end, &hint, &result->duration_ms);
-	retry_after_ms = Max(hint.retry_at_us - now, 0) / 1000;
 	postrider_classify(&end, result);
+	if (postrider_response_judge(request, &end, result, now, &verdict) &&
+		verdict.wait_until_us >= 0)
+		hint.retry_at_us = verdict.wait_until_us;
+	retry_after_ms = Max(hint.retry_at_us - now, 0) / 1000;
 	if (result->outcome != OUTCOME_DELIVERED && request->excerpt_length > 0)
 		result->response = postrider_text_clean(request->excerpt,
 												request->excerpt_length);
@@ -509,7 +515,7 @@ end_request(Request *request, CURLcode code, TimestampTz now)
 							   now, pg_prng_double(&pg_global_prng_state));
 	}
 	note_result(lane, result, now);
-	govern(lane, request, result, &hint, retry_after_ms, now);
+	govern(lane, request, result, &verdict, &hint, retry_after_ms, now);
 	lane->failures = result->outcome == OUTCOME_DELIVERED ? 0 : lane->failures + 1;
 	lane->in_flight--;
 	lane->activity++;

@@ -9,6 +9,7 @@
 
 #include <sys/socket.h>
 
+#include "content/response_rule.h"
 #include "delivery/lane.h"
 #include "delivery/request.h"
 #include "delivery/watch.h"
@@ -39,6 +40,30 @@ open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	return opened;
 }
 
+/*
+ * Keeps what response rules may look at.  This is called by curl, so the space is
+ * not PostgreSQL's; if there is none, the rules see less.
+ */
+static void
+keep_body(Request *request, const char *data, Size bytes)
+{
+	Size		keep = Min(bytes, (Size) (RESPONSE_RULE_BODY_BYTES - request->body_length));
+	int			needed = request->body_length + keep;
+
+	if (needed > request->body_size)
+	{
+		int			size = Min(Max(2 * needed, 1024), RESPONSE_RULE_BODY_BYTES);
+		char	   *body = realloc(request->body, size);
+
+		if (body == NULL)
+			return;
+		request->body = body;
+		request->body_size = size;
+	}
+	memcpy(request->body + request->body_length, data, keep);
+	request->body_length += keep;
+}
+
 /* curl callback: keeps the beginning of the body, and reads to a limit */
 static size_t
 receive_body(char *data, size_t size, size_t count, void *arg)
@@ -49,6 +74,8 @@ receive_body(char *data, size_t size, size_t count, void *arg)
 
 	memcpy(request->excerpt + request->excerpt_length, data, keep);
 	request->excerpt_length += keep;
+	if (request->endpoint->response_rules != NULL && bytes > 0)
+		keep_body(request, data, bytes);
 	request->body_bytes += bytes;
 	if (request->body_bytes > RESPONSE_MAX_BYTES)
 	{
@@ -61,7 +88,10 @@ receive_body(char *data, size_t size, size_t count, void *arg)
 static bool
 is_wanted(const void *arg, const char *name)
 {
-	return postrider_rate_header_is_one(name);
+	const ResponseRules *rules = ((const Request *) arg)->endpoint->response_rules;
+
+	return postrider_rate_header_is_one(name) ||
+		(rules != NULL && postrider_response_rules_want(rules, name));
 }
 
 /*
@@ -227,6 +257,9 @@ free_message_parts(Request *request)
 	if (request->traceparent)
 		pfree(request->traceparent);
 	request->traceparent = NULL;
+	free(request->body);
+	request->body = NULL;
+	request->body_length = request->body_size = 0;
 }
 
 void

@@ -27,8 +27,8 @@
 #define RESPONSE_MAX_BYTES		(1024 * 1024)
 #define RESPONSE_HEADER_MAX_BYTES (64 * 1024)
 
-/* For headers about rates. */
-#define RATE_HEADER_BYTES 1024
+/* For headers that are looked at. */
+#define KEPT_HEADER_BYTES 4096
 
 /* webhook-id, -timestamp, -signature, traceparent */
 #define REQUEST_OWN_HEADERS 4
@@ -49,7 +49,10 @@ typedef struct Request
 	Size		header_bytes;
 	Size		body_bytes;
 	ResponseHeaders headers;	/* those that are looked at, ... */
-	char		header_space[RATE_HEADER_BYTES];	/* ... mostly here */
+	char		header_space[KEPT_HEADER_BYTES];	/* ... mostly here */
+	char	   *body;			/* more of it, for response rules; by malloc() */
+	int			body_length;
+	int			body_size;
 	int			excerpt_length;
 	char		excerpt[RESPONSE_EXCERPT_BYTES];
 	char		curl_error[CURL_ERROR_SIZE];

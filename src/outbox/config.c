@@ -10,6 +10,7 @@
 #include "catalog/pg_type.h"
 #include "content/filter.h"
 #include "content/header.h"
+#include "content/response_rule.h"
 #include "content/topic.h"
 #include "outbox/config.h"
 #include "outbox/mapping_reference.h"
@@ -28,7 +29,7 @@ static SqlStatement select_endpoints = {
 	.text =
 	"select e.id, e.name, e.tenant, e.url, e.method, e.headers, e.timeout,"
 	" e.max_attempts, e.backoff_base, e.backoff_max, e.retry_schedule,"
-	" e.signing_secret, s.ciphertext, e.enabled and e.paused_at is null,"
+	" e.signing_secret, s.ciphertext, e.enabled and e.paused_at is null, e.response_rules,"
 	POSTRIDER_POLICY_COLUMNS(" e")
 	" from postrider.endpoint e"
 	" left join postrider.secret s on s.name = e.signing_secret"
@@ -187,6 +188,26 @@ read_policy(uint64 row, Endpoint *endpoint)
 						endpoint->name, problem.column, problem.problem)));
 }
 
+/* As a policy; made in the current context. */
+static void
+read_rules(Jsonb *document, Endpoint *endpoint)
+{
+	List	   *problems = NIL;
+
+	if (document == NULL)
+		return;
+	endpoint->response_rules = postrider_response_rules_compile(document, &problems);
+	if (endpoint->response_rules == NULL)
+	{
+		ResponseRuleProblem *problem = linitial(problems);
+
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIG_FILE_ERROR),
+				 errmsg("endpoint \"%s\" has no response rules: %s %s",
+						endpoint->name, problem->position, problem->problem)));
+	}
+}
+
 /* Fills in an endpoint's policy from a row. */
 static void
 read_endpoint(uint64 row, Endpoint *endpoint, MemoryContext context)
@@ -207,6 +228,7 @@ read_endpoint(uint64 row, Endpoint *endpoint, MemoryContext context)
 	read_schedule(row, 10, endpoint, context);
 	read_signing_key(row, 11, 12, endpoint, context);
 	endpoint->enabled = postrider_sql_bool(row, 13);
+	read_rules(postrider_sql_jsonb(row, 14), endpoint);
 	read_policy(row, endpoint);
 	endpoint->policy_context = context;
 	MemoryContextSwitchTo(old);

@@ -340,11 +340,27 @@ note_due(Endpoint *endpoint, TimestampTz due_at, SettleTotals *totals)
 }
 
 static void
+disable(const Delivery *delivery)
+{
+	const AttemptResult *result = &delivery->result;
+	bool		by_rule = result->error != NULL && strcmp(result->error_code, "http_410") != 0;
+	Datum		values[] = {
+		Int32GetDatum(delivery->endpoint->id),
+		CStringGetTextDatum(by_rule ? result->error :
+							"the receiver answered with status 410")
+	};
+
+	postrider_sql_run(&disable_endpoint, values, NULL, 0);
+}
+
+static void
 settle_attempt(const Delivery *delivery, PendingRows *finished,
 			   PendingRows *waiting, SettleTotals *totals)
 {
 	const AttemptResult *result = &delivery->result;
 
+	if (result->disable_endpoint)
+		disable(delivery);
 	switch (result->outcome)
 	{
 		case OUTCOME_DELIVERED:
@@ -367,15 +383,6 @@ settle_attempt(const Delivery *delivery, PendingRows *finished,
 	}
 	if (delivery->has_pending_row)
 		add_row(finished, delivery, 0, 0, PENDING_RETRY);
-	if (result->disable_endpoint)
-	{
-		Datum		values[] = {
-			Int32GetDatum(delivery->endpoint->id),
-			CStringGetTextDatum("the receiver answered with status 410")
-		};
-
-		postrider_sql_run(&disable_endpoint, values, NULL, 0);
-	}
 }
 
 /*
