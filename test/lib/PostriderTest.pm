@@ -117,6 +117,8 @@ use Time::HiRes qw(time sleep);
 #   /reset              closes the connection in the middle of the answer
 #   /slow/100           200 after so many milliseconds
 #   /endless            a body without end
+#   /told/name          what tell('name', ...) has set up: the first answer at the first
+#                       request of each webhook-id, and so on; 200 after the last
 # Every request is written as a line of JSON to a log that requests() reads.
 sub start
 {
@@ -163,6 +165,31 @@ sub DESTROY
 	my ($self) = @_;
 	local $?;
 	$self->down;
+}
+
+# Each answer is [status, {header => value or list}, body].
+sub tell
+{
+	my ($self, $name, @answers) = @_;
+	open(my $out, '>', "$self->{dir}/$name.json") or die $!;
+	print $out encode_json(\@answers);
+	close $out;
+	return $self->url("/told/$name");
+}
+
+sub told
+{
+	my ($log_name, $name, $tries) = @_;
+	my $file = ($log_name =~ s{[^/]*\z}{}r) . "$name.json";
+	open(my $in, '<', $file) or return (404, 'nobody told me', '');
+	my ($status, $headers, $body) = @{ decode_json(join '', <$in>)->[$tries - 1] // [ 200, {}, '' ] };
+	my $extra = '';
+	for my $header (sort keys %{ $headers // {} })
+	{
+		$extra .= "$header: $_\r\n" for ref $headers->{$header} ? @{ $headers->{$header} } : $headers->{$header};
+	}
+	utf8::encode($body) if defined $body && utf8::is_utf8($body);
+	return ($status, $body // '', $extra);
 }
 
 sub url { my ($self, $path) = @_; return "http://127.0.0.1:$self->{port}$path"; }
@@ -253,6 +280,7 @@ sub serve
 				my $tries = ++$tries{$path}{ $headers{'webhook-id'} // '' };
 				if ($verb eq 'random') { answer($socket, $status, ''); }
 				elsif ($verb eq 'status') { answer($socket, $args[0], 'as told'); }
+				elsif ($verb eq 'told') { answer($socket, told($log_name, $args[0], $tries)); }
 				elsif ($verb eq 'gone') { answer($socket, 410, ''); }
 				elsif ($verb eq 'first' && $tries <= $args[1]) { answer($socket, $args[0], 'not yet'); }
 				elsif ($verb eq 'after' && $tries <= $args[1])
