@@ -82,7 +82,7 @@ postrider_response_rule_members(RuleCompilation *compilation, JsonbContainer *ob
 			known = strcmp(names[i], key) == 0;
 		if (!known)
 			postrider_response_rule_problem(compilation, position,
-											psprintf("has no member \"%s\"", key));
+											psprintf("must not have a member \"%s\"", key));
 	}
 }
 
