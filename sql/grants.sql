@@ -54,7 +54,10 @@ grant execute on function
 	postrider.is_valid(jsonb, jsonb),
 	postrider.validate(jsonb, jsonb),
 	postrider.conversions(),
-	postrider.checks()
+	postrider.checks(),
+	postrider.check_response_rules(jsonb),
+	postrider.check_response(jsonb, integer, jsonb, text, timestamptz),
+	postrider.read_rate_headers(jsonb, timestamptz)
 to postrider_writer, postrider_reader, postrider_admin;
 
 -- These compute, and read nothing but mappings and the columns of a relation.

@@ -166,7 +166,7 @@ typedef struct AttemptResult
 	TimestampTz started_at;
 	float		duration_ms;
 	TimestampTz retry_at;		/* for OUTCOME_RETRY */
-	bool		disable_endpoint;	/* the receiver said 410 */
+	bool		disable_endpoint;	/* the receiver said 410, or a rule did */
 	bool		has_request_id; /* it went in a batch: */
 	pg_uuid_t	request_id;
 } AttemptResult;

@@ -1,12 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * rate_header.h
- *	  What response headers say about the receiver's rate limit.
+ *	  What a receiver says in its headers about the rate at which it may be
+ *	  called: pure functions.
  *
- * There is a draft of a standard (draft-ietf-httpapi-ratelimit-headers), of which
- * several versions are in use, and there are the X-RateLimit-* headers, about whose
- * Reset there is no agreement: seconds from now, seconds or milliseconds since
- * 1970, or a date.  The size of the number tells which it is.
+ * Times are in microseconds since PostgreSQL's epoch; the time of now is an
+ * argument.  rate_header.c lists the headers that are read.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,40 +14,25 @@
 
 #include "postgres.h"
 
-/* The value of a response header, or NULL. */
-typedef const char *(*HeaderLookup) (void *arg, const char *name);
+#include "content/response_header.h"
 
-/* What is not known is -1. */
-typedef struct RateHeader
+/* -1 for what is not said. */
+typedef struct RateHint
 {
-	int64		remaining;		/* calls left ... */
-	int64		wait_ms;		/* ... until the end of so much time from now */
-} RateHeader;
+	int64		limit;			/* calls in the window */
+	int64		remaining;		/* of them are left ... */
+	int64		reset_at_us;	/* ... until then */
+	int64		retry_at_us;	/* no calls before */
+} RateHint;
 
-/* Longer times are not believed. */
-#define RATE_HEADER_MAX_WAIT_MS (INT64CONST(32) * 24 * 3600 * 1000)
-
-/* unix_ms: now, in milliseconds since 1970 */
-extern RateHeader postrider_rate_header_read(HeaderLookup find, void *arg, int64 unix_ms);
-
-/* Might the name of this header line matter?  For a callback of curl. */
-extern bool postrider_rate_header_concerns(const char *line, Size length);
+/* Is this a header (in lower case) that postrider_rate_headers_read() looks at? */
+extern bool postrider_rate_header_is_one(const char *name);
 
 /*
- * A time as it stands in a header or a body, in the unit that says how it is
- * meant; -1 if it is none.
+ * What all headers together say; of several limits, the one that leaves the
+ * least room.
  */
-typedef enum WaitUnit
-{
-	WAIT_SECONDS,
-	WAIT_MILLISECONDS,
-	WAIT_MINUTES,
-	WAIT_EPOCH,					/* seconds since 1970 */
-	WAIT_EPOCH_MS,
-	WAIT_HTTP_DATE,
-	WAIT_ANY					/* seconds, epoch, epoch_ms or http_date */
-} WaitUnit;
-
-extern int64 postrider_wait_ms(const char *value, WaitUnit unit, int64 unix_ms);
+extern void postrider_rate_headers_read(const ResponseHeaders *headers, int64 now_us,
+										RateHint *hint);
 
 #endif							/* POSTRIDER_RATE_HEADER_H */

@@ -1,50 +1,138 @@
 /*-------------------------------------------------------------------------
  *
  * response_rule.c
- *	  Applying response rules; see response_rule.h.
+ *	  What an answer means, by the rules of its endpoint; see response_rule.h.
+ *
+ * The receiver may mean harm, so the work is bounded: RESPONSE_RULE_BODY_BYTES of
+ * the body are looked at, patterns have limits of their own (pattern.c), and after
+ * MAX_TIME_MS the conditions that are left do not match.  Paths are interruptible.
+ *
+ * The body is made to text and to JSON when the first rule asks for it.  Errors are
+ * caught without a subtransaction: see filter.c for why that is sound.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "content/filter.h"
-#include "content/json_path.h"
 #include "content/response_rule_internal.h"
 #include "mb/pg_wchar.h"
 #include "util/text.h"
-#include "utils/memutils.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
 
-/* Of a reason, at most. */
-#define REASON_BYTES 500
+#define MAX_TIME_MS 1000
 
-/* The body in the forms that rules want, made when the first one does. */
-typedef struct Body
+/* A response while it is judged. */
+typedef struct Judgement
 {
-	const ResponseFacts *facts;
-	char	   *text;
-	bool		json_tried;
-	Jsonb	   *json;			/* NULL if it is none */
-} Body;
+	const Response *response;
+	TimestampTz deadline;
+	char	   *body;			/* NULL: not made yet */
+	int			body_length;
+	bool		parsed;
+	Jsonb	   *json;			/* NULL: it is none */
+} Judgement;
 
-static const char *
-body_text(Body *body)
+char *
+postrider_response_text(const char *bytes, int length)
 {
-	if (body->text == NULL)
-		body->text = postrider_text_clean(body->facts->body, (int) body->facts->length);
-	return body->text;
+	static const char byte_order_mark[] = "\xef\xbb\xbf";
+
+	if (length >= 3 && memcmp(bytes, byte_order_mark, 3) == 0)
+	{
+		bytes += 3;
+		length -= 3;
+	}
+	return postrider_text_clean(bytes, length);
+}
+
+Jsonb *
+postrider_response_json(const char *string)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Jsonb	   *volatile result = NULL;
+
+	/* Most that is no JSON is told by its beginning. */
+	string += strspn(string, " \t\r\n");
+	if (*string == '\0' || strchr("{[\"-0123456789tfn", *string) == NULL)
+		return NULL;
+	PG_TRY();
+	{
+		result = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(string)));
+	}
+	PG_CATCH();
+	{
+		if (!postrider_is_error_of_data(geterrcode()))
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		result = NULL;
+	}
+	PG_END_TRY();
+	return result;
+}
+
+bool
+postrider_response_rules_want(const ResponseRules *rules, const char *name)
+{
+	for (int i = 0; i < rules->count; i++)
+	{
+		const ResponseRule *rule = &rules->rules[i];
+
+		if ((rule->header != NULL && strcmp(rule->header, name) == 0) ||
+			(rule->wait.header != NULL && strcmp(rule->wait.header, name) == 0))
+			return true;
+	}
+	return false;
+}
+
+bool
+postrider_response_header_find(const ResponseHeaders *headers, const char *name,
+							   int *position, ResponseHeader *header)
+{
+	while (postrider_response_header_next(headers, position, header))
+		if (strcmp(header->name, name) == 0)
+			return true;
+	return false;
+}
+
+static void
+need_body(Judgement *judgement)
+{
+	const Response *response = judgement->response;
+
+	if (judgement->body != NULL)
+		return;
+	judgement->body = postrider_response_text(response->body,
+											  Min(response->body_length, RESPONSE_RULE_BODY_BYTES));
+	judgement->body_length = strlen(judgement->body);
 }
 
 static Jsonb *
-body_json(Body *body)
+need_json(Judgement *judgement)
 {
-	if (!body->json_tried && !body->facts->is_cut)
-		body->json = postrider_json_read(body->facts->body, body->facts->length);
-	body->json_tried = true;
-	return body->json;
+	if (!judgement->parsed)
+	{
+		need_body(judgement);
+		judgement->json = postrider_response_json(judgement->body);
+		judgement->parsed = true;
+	}
+	return judgement->json;
 }
 
 static bool
-status_holds(const ResponseRule *rule, int status)
+pattern_matches(const Pattern *pattern, const char *string, int length)
+{
+	char	   *problem = NULL;
+	bool		matches;
+
+	return postrider_pattern_matches(pattern, string, length, &matches, &problem) && matches;
+}
+
+static bool
+status_matches(const ResponseRule *rule, int status)
 {
 	for (int i = 0; i < rule->status_count; i++)
 		if (status >= rule->statuses[i].from && status <= rule->statuses[i].to)
@@ -53,111 +141,75 @@ status_holds(const ResponseRule *rule, int status)
 }
 
 static bool
-header_holds(const ResponseRule *rule, const ResponseFacts *facts)
+header_matches(const ResponseRule *rule, const ResponseHeaders *headers)
 {
-	const char *value;
+	ResponseHeader header;
+	int			position = 0;
 
-	if (rule->header == NULL)
-		return true;
-	value = facts->find(facts->find_arg, rule->header);
-	if (value == NULL)
-		return false;
-	if (rule->header_value)
-		return pg_strcasecmp(value, rule->header_value) == 0;
-	return rule->header_pattern == NULL ||
-		postrider_rule_pattern_find(rule->header_pattern, postrider_text_clean(value, -1), NULL);
+	while (postrider_response_header_find(headers, rule->header, &position, &header))
+	{
+		char	   *value = postrider_response_text(header.value, header.value_length);
+
+		if (rule->header_value != NULL && strcmp(rule->header_value, value) != 0)
+			continue;
+		if (rule->header_pattern == NULL ||
+			pattern_matches(rule->header_pattern, value, strlen(value)))
+			return true;
+	}
+	return false;
 }
 
 static bool
-holds(const ResponseRule *rule, Body *body)
+path_matches(Judgement *judgement, const SourcePath *path)
 {
-	if (!status_holds(rule, body->facts->status) || !header_holds(rule, body->facts))
-		return false;
-	if (rule->has_json && (body_json(body) != NULL) != rule->json)
-		return false;
-	if (rule->path && (body_json(body) == NULL ||
-					   !postrider_filter_matches(body_json(body), rule->path)))
-		return false;
-	return rule->pattern == NULL ||
-		postrider_rule_pattern_find(rule->pattern, body_text(body), NULL);
+	Jsonb	   *json = need_json(judgement);
+
+	return json != NULL && postrider_filter_matches(json, path->path);
 }
 
-/* The first value that the path finds, as text; NULL if there is none. */
-static char *
-first_value(Jsonb *json, JsonPath *path)
+static bool
+body_matches(Judgement *judgement, const Pattern *pattern)
 {
-	Jsonb	   *values = json ? postrider_json_path_values(json, path) : NULL;
-	JsonbValue *value = values ? getIthJsonbValueFromContainer(&values->root, 0) : NULL;
-	Jsonb	   *first;
-
-	if (value == NULL || value->type == jbvNull)
-		return NULL;
-	if (value->type == jbvString)
-		return pnstrdup(value->val.string.val, value->val.string.len);
-	first = JsonbValueToJsonb(value);
-	return JsonbToCString(NULL, &first->root, VARSIZE(first));
+	need_body(judgement);
+	return pattern_matches(pattern, judgement->body, judgement->body_length);
 }
 
-/* The text that a source leads to; NULL if it leads to none. */
-static const char *
-find_source(const RuleSource *source, Body *body)
+/* The cheap conditions come first. */
+static bool
+rule_matches(Judgement *judgement, const ResponseRule *rule)
 {
-	const ResponseFacts *facts = body->facts;
-	const char *result;
-	char	   *group;
+	return status_matches(rule, judgement->response->status) &&
+		(rule->header == NULL || header_matches(rule, judgement->response->headers)) &&
+		(rule->path == NULL || path_matches(judgement, rule->path)) &&
+		(rule->pattern == NULL || body_matches(judgement, rule->pattern)) &&
+		GetCurrentTimestamp() <= judgement->deadline;
+}
 
-	if (source->value)
-		return source->value;
-	if (source->header)
+void
+postrider_response_rules_judge(const ResponseRules *rules, const Response *response,
+							   int64 now_us, ResponseVerdict *verdict)
+{
+	Judgement	judgement = {.response = response};
+
+	verdict->rule = 0;
+	judgement.deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MAX_TIME_MS);
+	for (int i = 0; i < rules->count; i++)
 	{
-		result = facts->find(facts->find_arg, source->header);
-		if (result == NULL)
-			return NULL;
-		result = postrider_text_clean(result, -1);
-		if (source->path)
-			result = first_value(postrider_json_read(result, strlen(result)), source->path);
-	}
-	else if (source->path)
-		result = first_value(body_json(body), source->path);
-	else
-		result = body_text(body);
-	if (result == NULL || source->pattern == NULL)
-		return result;
-	return postrider_rule_pattern_find(source->pattern, result, &group) ? group : NULL;
-}
+		const ResponseRule *rule = &rules->rules[i];
+		Jsonb	   *json = NULL;
 
-static void
-decide(const ResponseRule *rule, Body *body, MemoryContext context, ResponseVerdict *verdict)
-{
-	const char *found;
-
-	verdict->action = rule->action;
-	if (rule->wait && (found = find_source(rule->wait, body)) != NULL)
-		verdict->wait_ms = postrider_wait_ms(found, rule->wait->unit, body->facts->unix_ms);
-	if (rule->reason && (found = find_source(rule->reason, body)) != NULL)
-		verdict->reason =
-			MemoryContextStrdup(context,
-								pnstrdup(found, pg_mbcliplen(found, (int) strlen(found), REASON_BYTES)));
-}
-
-ResponseVerdict
-postrider_response_rules_apply(const ResponseRules *rules, const ResponseFacts *facts)
-{
-	MemoryContext context = CurrentMemoryContext;
-	MemoryContext scratch = AllocSetContextCreate(context, "postrider response rules",
-												  ALLOCSET_DEFAULT_SIZES);
-	ResponseVerdict verdict = {.wait_ms = -1};
-	Body		body = {.facts = facts};
-
-	MemoryContextSwitchTo(scratch);
-	for (int i = 0; i < rules->count && verdict.rule == 0; i++)
-	{
-		if (!holds(&rules->rule[i], &body))
+		if (!rule_matches(&judgement, rule))
 			continue;
-		verdict.rule = i + 1;
-		decide(&rules->rule[i], &body, context, &verdict);
+		if (rule->wait.is_given && rule->wait.header == NULL)
+		{
+			need_body(&judgement);
+			json = rule->wait.path != NULL ? need_json(&judgement) : NULL;
+		}
+		verdict->rule = i + 1;
+		verdict->action = rule->action;
+		verdict->wait_until_us =
+			postrider_response_wait_find(&rule->wait, response, judgement.body,
+										 judgement.body_length, json, now_us);
+		return;
 	}
-	MemoryContextSwitchTo(context);
-	MemoryContextDelete(scratch);
-	return verdict;
 }

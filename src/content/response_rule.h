@@ -1,25 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * response_rule.h
- *	  endpoint.response_rules: what a response means where the status does not
- *	  say it.
+ *	  What an answer means, where its status alone does not say: an ordered list
+ *	  of rules, the first of which that matches decides.
  *
- * An ordered list of objects; the first one all of whose conditions hold decides.
+ *	[{"status": 403, "path": "$[*].errorCode == \"REQUEST_LIMIT_EXCEEDED\"",
+ *	  "action": "throttle", "wait": {"value": 5, "unit": "minutes"}},
+ *	 {"status": "200-299", "pattern": "success=false", "action": "dead"}]
  *
- *	status	a number, "5xx", "400-499", or a list of these
- *	header	{"name": ..., "value": ... or "pattern": ...}; just there if neither
- *	path	an SQL/JSON path on the body: a predicate that is true, or a path
- *			that finds something
- *	pattern	a regular expression (PostgreSQL's) in the body
- *	json	whether the body is JSON
- *	action	success, retry, throttle, dead, refresh_token, split_batch, disable
- *	wait	for retry and throttle, where the wait is found: {"header": ...} or the
- *			body, in it "path" and "pattern" (its first group), and "unit":
- *			seconds, milliseconds, minutes, epoch, epoch_ms, http_date; or
- *			{"value": 60, "unit": ...}
- *	reason	a path to, or a pattern (its first group) of, the reason for people
- *
- * Only the beginning of a body is looked at: RESPONSE_RULE_BYTES.
+ * doc/response_rules.md is the reference.  A set is compiled once and never
+ * changes; evaluation reads no catalog and needs no snapshot.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,55 +18,68 @@
 
 #include "postgres.h"
 
-#include "content/rate_header.h"
+#include "content/response_header.h"
+#include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
-#define RESPONSE_RULE_BYTES (64 * 1024)
-#define RESPONSE_RULES_MAX	100
-
-typedef enum RuleAction
-{
-	RULE_SUCCESS,
-	RULE_RETRY,
-	RULE_THROTTLE,
-	RULE_DEAD,
-	RULE_REFRESH_TOKEN,
-	RULE_SPLIT_BATCH,
-	RULE_DISABLE
-} RuleAction;
+/* Bytes of a body that are looked at. */
+#define RESPONSE_RULE_BODY_BYTES (64 * 1024)
 
 typedef struct ResponseRules ResponseRules;
 
-/* A response, as far as rules look at it. */
-typedef struct ResponseFacts
+typedef enum ResponseAction
+{
+	RESPONSE_SUCCESS,
+	RESPONSE_RETRY,
+	RESPONSE_THROTTLE,			/* retry, and slow the endpoint down */
+	RESPONSE_DEAD,
+	RESPONSE_REFRESH_TOKEN,		/* retry, with a new token */
+	RESPONSE_SPLIT_BATCH,		/* try the halves of the batch */
+	RESPONSE_DISABLE			/* the endpoint, until a person enables it */
+} ResponseAction;
+
+typedef struct ResponseRuleProblem
+{
+	const char *position;		/* "$[2].wait.unit" */
+	const char *problem;		/* "must be ..." */
+} ResponseRuleProblem;
+
+/* What is judged. */
+typedef struct Response
 {
 	int			status;
-	HeaderLookup find;			/* names are not case-sensitive */
-	void	   *find_arg;
-	const char *body;			/* its beginning */
-	Size		length;
-	bool		is_cut;			/* there is more of it */
-	int64		unix_ms;		/* now */
-} ResponseFacts;
+	const ResponseHeaders *headers;
+	const char *body;			/* bytes as they came */
+	int			body_length;
+} Response;
 
 typedef struct ResponseVerdict
 {
-	int			rule;			/* from 1; 0: none holds */
-	RuleAction	action;
-	int64		wait_ms;		/* -1: it does not say */
-	char	   *reason;			/* palloc'd, or NULL */
+	int			rule;			/* from 1 on; 0: no rule matches, the rest is not
+								 * set */
+	ResponseAction action;
+	int64		wait_until_us;	/* in microseconds since PostgreSQL's epoch; -1:
+								 * nothing is said */
 } ResponseVerdict;
 
 /*
- * Compiles rules in CurrentMemoryContext.  NULL, with the problem in words to go
- * behind the column's name, if they make no sense.
+ * Compiles a set in the current memory context.  NULL if something is wrong with
+ * it: *problems then lists what, as ResponseRuleProblems.
  */
-extern ResponseRules *postrider_response_rules_compile(Jsonb *rules, char **problem);
+extern ResponseRules *postrider_response_rules_compile(Jsonb *rules, List **problems);
 
-/* Needs no transaction; never raises an error for what is in a response. */
-extern ResponseVerdict postrider_response_rules_apply(const ResponseRules *rules,
-													  const ResponseFacts *facts);
+/* Does a rule look at this header (in lower case)? */
+extern bool postrider_response_rules_want(const ResponseRules *rules, const char *name);
 
-extern const char *postrider_rule_action_name(RuleAction action);
+/*
+ * Judges a response.  Allocates in the current memory context.  A condition that
+ * cannot be evaluated does not match.
+ */
+extern void postrider_response_rules_judge(const ResponseRules *rules,
+										   const Response *response, int64 now_us,
+										   ResponseVerdict *verdict);
+
+/* "success", "retry", ... */
+extern const char *postrider_response_action_name(ResponseAction action);
 
 #endif							/* POSTRIDER_RESPONSE_RULE_H */

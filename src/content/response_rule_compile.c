@@ -1,382 +1,339 @@
 /*-------------------------------------------------------------------------
  *
  * response_rule_compile.c
- *	  Compiling response rules; see response_rule.h.
+ *	  From a JSON document to compiled response rules, or all that is wrong with
+ *	  it.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "content/filter.h"
-#include "content/json_path.h"
 #include "content/response_rule_internal.h"
-#include "lib/stringinfo.h"
-#include "utils/builtins.h"
-#include "utils/numeric.h"
+#include "util/text.h"
+
+/* More problems are of no use to anybody. */
+#define MOST_PROBLEMS 20
+
+static const char *const rule_members[] = {
+	"status", "header", "path", "pattern", "action", "wait", "description", NULL
+};
+static const char *const header_members[] = {"name", "value", "pattern", NULL};
 
 static const char *const action_names[] = {
-	[RULE_SUCCESS] = "success",
-	[RULE_RETRY] = "retry",
-	[RULE_THROTTLE] = "throttle",
-	[RULE_DEAD] = "dead",
-	[RULE_REFRESH_TOKEN] = "refresh_token",
-	[RULE_SPLIT_BATCH] = "split_batch",
-	[RULE_DISABLE] = "disable"
+	[RESPONSE_SUCCESS] = "success",
+	[RESPONSE_RETRY] = "retry",
+	[RESPONSE_THROTTLE] = "throttle",
+	[RESPONSE_DEAD] = "dead",
+	[RESPONSE_REFRESH_TOKEN] = "refresh_token",
+	[RESPONSE_SPLIT_BATCH] = "split_batch",
+	[RESPONSE_DISABLE] = "disable"
 };
-
-static const char *const unit_names[] = {
-	[WAIT_SECONDS] = "seconds",
-	[WAIT_MILLISECONDS] = "milliseconds",
-	[WAIT_MINUTES] = "minutes",
-	[WAIT_EPOCH] = "epoch",
-	[WAIT_EPOCH_MS] = "epoch_ms",
-	[WAIT_HTTP_DATE] = "http_date"
-};
-
-/* Where the compiler is, for problems: which rule, and what in it. */
-typedef struct Place
-{
-	int			rule;			/* from 1 */
-	const char *object;			/* "wait" and the like; or NULL */
-	char	  **problem;
-} Place;
-
-static bool refuse(const Place *place, const char *field, const char *problem);
 
 const char *
-postrider_rule_action_name(RuleAction action)
+postrider_response_action_name(ResponseAction action)
 {
 	return action_names[action];
 }
 
-static bool
-refuse(const Place *place, const char *field, const char *problem)
+void
+postrider_response_rule_problem(RuleCompilation *compilation, const char *position,
+								const char *problem)
 {
-	*place->problem = psprintf("has a problem in rule %d: %s%s%s %s", place->rule,
-							   place->object ? place->object : "",
-							   place->object && field[0] ? "." : "", field, problem);
-	return false;
+	ResponseRuleProblem *result;
+
+	if (list_length(*compilation->problems) >= MOST_PROBLEMS)
+		return;
+	result = palloc(sizeof(ResponseRuleProblem));
+	result->position = compilation->rule < 0 ? "$" :
+		psprintf("$[%d]%s", compilation->rule, position);
+	result->problem = pstrdup(problem);
+	*compilation->problems = lappend(*compilation->problems, result);
 }
 
-static JsonbValue *
-field_of(JsonbContainer *object, const char *name)
+JsonbValue *
+postrider_response_rule_member(JsonbContainer *object, const char *name, JsonbValue *space)
 {
-	return getKeyJsonValueFromContainer(object, name, (int) strlen(name), NULL);
-}
-
-/* A field that is a string, palloc'd; NULL if there is none.  False if it is no string. */
-static bool
-get_string(const Place *place, JsonbContainer *object, const char *name, char **result)
-{
-	JsonbValue *value = field_of(object, name);
-
-	*result = NULL;
-	if (value == NULL)
-		return true;
-	if (value->type != jbvString)
-		return refuse(place, name, "must be a string");
-	*result = pnstrdup(value->val.string.val, value->val.string.len);
-	if ((*result)[0] == '\0')
-		return refuse(place, name, "must not be empty");
-	return true;
+	return getKeyJsonValueFromContainer(object, name, strlen(name), space);
 }
 
 static bool
-get_path(const Place *place, JsonbContainer *object, JsonPath **path)
+is_object(const JsonbValue *value)
 {
-	char	   *string;
-	char	   *problem;
-
-	*path = NULL;
-	if (!get_string(place, object, "path", &string) || string == NULL)
-		return string == NULL && *place->problem == NULL;
-	*path = postrider_json_path_parse(string, &problem);
-	if (*path == NULL)
-		return refuse(place, "path", problem);
-	if (postrider_filter_has_variable(*path))
-		return refuse(place, "path", "has a variable, and there are none");
-	return true;
+	return value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data);
 }
 
-static bool
-get_pattern(const Place *place, JsonbContainer *object, text **pattern)
-{
-	char	   *string;
-	char	   *problem;
-
-	*pattern = NULL;
-	if (!get_string(place, object, "pattern", &string) || string == NULL)
-		return string == NULL && *place->problem == NULL;
-	*pattern = postrider_rule_pattern_compile(string, &problem);
-	return *pattern != NULL || refuse(place, "pattern", problem);
-}
-
-/* No other fields than these; the list ends with NULL. */
-static bool
-require_known(const Place *place, JsonbContainer *object, const char *const *names)
+void
+postrider_response_rule_members(RuleCompilation *compilation, JsonbContainer *object,
+								const char *const *names, const char *position)
 {
 	JsonbIterator *iterator = JsonbIteratorInit(object);
-	JsonbIteratorToken token;
 	JsonbValue	value;
+	JsonbIteratorToken token;
 
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{
-		char	   *name;
-		int			i = 0;
+		char	   *key;
+		bool		known = false;
 
 		if (token != WJB_KEY)
 			continue;
-		name = pnstrdup(value.val.string.val, value.val.string.len);
-		while (names[i] && strcmp(names[i], name) != 0)
-			i++;
-		if (names[i] == NULL)
-			return refuse(place, name, "is not known here");
+		key = pnstrdup(value.val.string.val, value.val.string.len);
+		for (int i = 0; names[i] != NULL && !known; i++)
+			known = strcmp(names[i], key) == 0;
+		if (!known)
+			postrider_response_rule_problem(compilation, position,
+											psprintf("must not have a member \"%s\"", key));
 	}
-	return true;
 }
 
-/* "503", "5xx", "500-599" */
-static bool
-read_range(const char *string, StatusRange *range)
+char *
+postrider_response_rule_string(RuleCompilation *compilation, const JsonbValue *value,
+							   const char *position)
 {
-	int			read = 0;
+	if (value->type == jbvString)
+		return pnstrdup(value->val.string.val, value->val.string.len);
+	postrider_response_rule_problem(compilation, position, "must be a string");
+	return NULL;
+}
 
-	if (sscanf(string, "%3d-%3d%n", &range->from, &range->to, &read) == 2 &&
-		string[read] == '\0')
-		return range->from <= range->to;
-	if (strlen(string) != 3 || string[0] < '1' || string[0] > '5')
-		return false;
-	if (strcmp(string + 1, "xx") == 0)
+char *
+postrider_response_rule_header(RuleCompilation *compilation, const JsonbValue *value,
+							   const char *position)
+{
+	char	   *name = postrider_response_rule_string(compilation, value, position);
+
+	if (name == NULL)
+		return NULL;
+	if (name[0] == '\0' || strlen(name) >= RESPONSE_HEADER_NAME_MAX ||
+		strspn(name, "!#$%&'*+-.^_`|~0123456789"
+			   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != strlen(name))
+	{
+		postrider_response_rule_problem(compilation, position, "is no name of a header");
+		return NULL;
+	}
+	for (char *c = name; *c; c++)
+		*c = pg_ascii_tolower((unsigned char) *c);
+	return name;
+}
+
+SourcePath *
+postrider_response_rule_path(RuleCompilation *compilation, const JsonbValue *value,
+							 const char *position)
+{
+	char	   *string = postrider_response_rule_string(compilation, value, position);
+	char	   *problem = NULL;
+	SourcePath *path;
+
+	if (string == NULL)
+		return NULL;
+	path = postrider_mapping_path_compile(string, &problem);
+	if (path == NULL)
+		postrider_response_rule_problem(compilation, position, problem);
+	return path;
+}
+
+Pattern *
+postrider_response_rule_pattern(RuleCompilation *compilation, const JsonbValue *value,
+								bool uses_groups, const char *position)
+{
+	char	   *string = postrider_response_rule_string(compilation, value, position);
+	char	   *problem = NULL;
+	Pattern    *pattern;
+
+	if (string == NULL)
+		return NULL;
+	pattern = postrider_pattern_compile(string, strlen(string), false, uses_groups, &problem);
+	if (pattern == NULL)
+		postrider_response_rule_problem(compilation, position,
+										psprintf("is not usable: %s", problem));
+	return pattern;
+}
+
+/* Three digits at the beginning of a status; -1 if there are none. */
+static int
+three_digits(const char *string)
+{
+	for (int i = 0; i < 3; i++)
+		if (string[i] < '0' || string[i] > '9')
+			return -1;
+	return (string[0] - '0') * 100 + (string[1] - '0') * 10 + (string[2] - '0');
+}
+
+/* "429", "5xx" or "500-599" */
+static bool
+parse_status(const char *string, StatusRange *range)
+{
+	if (strlen(string) == 3 && string[0] >= '1' && string[0] <= '5' &&
+		pg_strcasecmp(string + 1, "xx") == 0)
 	{
 		range->from = (string[0] - '0') * 100;
 		range->to = range->from + 99;
 		return true;
 	}
-	if (strspn(string, "0123456789") != 3)
+	range->from = three_digits(string);
+	range->to = range->from;
+	if (range->from >= 0 && strlen(string) == 7 && string[3] == '-')
+		range->to = three_digits(string + 4);
+	else if (strlen(string) != 3)
 		return false;
-	range->from = range->to = atoi(string);
-	return true;
+	return range->from >= 100 && range->to <= 599 && range->from <= range->to;
 }
 
-static bool
-add_status(const Place *place, ResponseRule *rule, const JsonbValue *value)
+static void
+add_status(RuleCompilation *compilation, const JsonbValue *value, ResponseRule *rule,
+		   const char *position)
 {
-	char	   *string = NULL;
-	StatusRange *range = &rule->statuses[rule->status_count++];
+	char	   *string;
+	int			length;
 
-	if (value->type == jbvString)
-		string = pnstrdup(value->val.string.val, value->val.string.len);
-	else if (value->type == jbvNumeric)
-		string = numeric_normalize(value->val.numeric);
-	if (string == NULL || !read_range(string, range) || range->from < 100 || range->to > 599)
-		return refuse(place, "status",
-					  "must be a status such as 503, \"5xx\" or \"500-599\", or a list of such");
-	return true;
+	if ((value->type != jbvString && value->type != jbvNumeric) ||
+		!postrider_mapping_scalar_text(value, &string, &length) ||
+		!parse_status(pnstrdup(string, length), &rule->statuses[rule->status_count]))
+		postrider_response_rule_problem(compilation, position,
+										"must be a status such as 429, \"5xx\" or \"500-599\"");
+	else
+		rule->status_count++;
 }
 
-static bool
-get_status(const Place *place, JsonbContainer *object, ResponseRule *rule)
+static void
+compile_status(RuleCompilation *compilation, const JsonbValue *value, ResponseRule *rule)
 {
-	JsonbValue *value = field_of(object, "status");
-	JsonbContainer *list;
+	JsonbContainer *array = value->type == jbvBinary ? value->val.binary.data : NULL;
+	int			count;
 
-	if (value == NULL)
-		return true;
-	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data))
+	if (array == NULL || !JsonContainerIsArray(array))
 	{
-		rule->statuses = palloc(sizeof(StatusRange));
-		return add_status(place, rule, value);
+		add_status(compilation, value, rule, ".status");
+		return;
 	}
-	list = value->val.binary.data;
-	if (JsonContainerSize(list) == 0)
-		return refuse(place, "status", "must not be an empty list");
-	rule->statuses = palloc(sizeof(StatusRange) * JsonContainerSize(list));
-	for (uint32 i = 0; i < JsonContainerSize(list); i++)
-		if (!add_status(place, rule, getIthJsonbValueFromContainer(list, i)))
-			return false;
-	return true;
+	count = JsonContainerSize(array);
+	if (count == 0 || count > RESPONSE_STATUSES_MAX)
+	{
+		postrider_response_rule_problem(compilation, ".status",
+										psprintf("must be a list of 1 to %d", RESPONSE_STATUSES_MAX));
+		return;
+	}
+	for (int i = 0; i < count; i++)
+	{
+		JsonbValue	element;
+
+		postrider_mapping_child(array, i, &element);
+		add_status(compilation, &element, rule, psprintf(".status[%d]", i));
+	}
 }
 
-/* A field that is an object; NULL if there is none. */
-static bool
-get_object(const Place *place, JsonbContainer *object, const char *name,
-		   JsonbContainer **result)
+static void
+compile_header(RuleCompilation *compilation, const JsonbValue *value, ResponseRule *rule)
 {
-	JsonbValue *value = field_of(object, name);
+	JsonbContainer *object;
+	JsonbValue	member;
 
-	*result = NULL;
-	if (value == NULL)
-		return true;
-	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
-		return refuse(place, name, "must be an object");
-	*result = value->val.binary.data;
-	return true;
+	if (!is_object(value))
+	{
+		postrider_response_rule_problem(compilation, ".header",
+										"must be an object such as {\"name\": \"X-Error\", \"pattern\": \"limit\"}");
+		return;
+	}
+	object = value->val.binary.data;
+	postrider_response_rule_members(compilation, object, header_members, ".header");
+	if (postrider_response_rule_member(object, "name", &member) == NULL)
+		postrider_response_rule_problem(compilation, ".header", "needs the member \"name\"");
+	else
+		rule->header = postrider_response_rule_header(compilation, &member, ".header.name");
+	if (postrider_response_rule_member(object, "value", &member))
+		rule->header_value = postrider_response_rule_string(compilation, &member, ".header.value");
+	if (postrider_response_rule_member(object, "pattern", &member))
+		rule->header_pattern = postrider_response_rule_pattern(compilation, &member, false,
+															   ".header.pattern");
 }
 
-static bool
-get_header(const Place *place, JsonbContainer *object, ResponseRule *rule)
+static void
+compile_action(RuleCompilation *compilation, JsonbContainer *object, ResponseRule *rule)
 {
-	static const char *const names[] = {"name", "value", "pattern", NULL};
-	Place		inner = {place->rule, "header", place->problem};
-	JsonbContainer *header;
-
-	if (!get_object(place, object, "header", &header))
-		return false;
-	if (header == NULL)
-		return true;
-	if (!require_known(&inner, header, names) ||
-		!get_string(&inner, header, "name", &rule->header) ||
-		!get_string(&inner, header, "value", &rule->header_value) ||
-		!get_pattern(&inner, header, &rule->header_pattern))
-		return false;
-	if (rule->header == NULL)
-		return refuse(&inner, "name", "is missing");
-	return true;
-}
-
-static bool
-get_unit(const Place *place, JsonbContainer *object, WaitUnit *unit)
-{
+	JsonbValue	member;
 	char	   *name;
 
-	*unit = WAIT_ANY;
-	if (!get_string(place, object, "unit", &name))
-		return false;
+	if (postrider_response_rule_member(object, "action", &member) == NULL)
+	{
+		postrider_response_rule_problem(compilation, "", "needs the member \"action\"");
+		return;
+	}
+	name = postrider_response_rule_string(compilation, &member, ".action");
 	if (name == NULL)
-		return refuse(place, "unit", "is missing: seconds, milliseconds, minutes, epoch, epoch_ms or http_date");
-	for (int i = 0; i < (int) lengthof(unit_names); i++)
+		return;
+	for (int i = 0; i < (int) lengthof(action_names); i++)
+		if (strcmp(action_names[i], name) == 0)
+		{
+			rule->action = (ResponseAction) i;
+			return;
+		}
+	postrider_response_rule_problem(compilation, ".action",
+									"must be success, retry, throttle, dead, refresh_token, split_batch or disable");
+}
+
+static void
+compile_rule(RuleCompilation *compilation, const JsonbValue *value, ResponseRule *rule)
+{
+	JsonbContainer *object;
+	JsonbValue	member;
+	bool		has_condition = false;
+
+	if (!is_object(value))
 	{
-		if (strcmp(unit_names[i], name) != 0)
-			continue;
-		*unit = (WaitUnit) i;
-		return true;
+		postrider_response_rule_problem(compilation, "", "must be an object");
+		return;
 	}
-	return refuse(place, "unit", "must be seconds, milliseconds, minutes, epoch, epoch_ms or http_date");
-}
-
-/* The number of a constant wait. */
-static bool
-get_constant(const Place *place, JsonbContainer *object, char **result)
-{
-	JsonbValue *value = field_of(object, "value");
-
-	*result = NULL;
-	if (value == NULL)
-		return true;
-	if (value->type != jbvNumeric)
-		return refuse(place, "value", "must be a number");
-	*result = numeric_normalize(value->val.numeric);
-	return (*result)[0] != '-' || refuse(place, "value", "must not be negative");
-}
-
-static bool
-get_source(const Place *place, JsonbContainer *object, const char *name, bool is_wait,
-		   RuleSource **result)
-{
-	static const char *const wait_names[] = {"header", "path", "pattern", "value", "unit", NULL};
-	static const char *const reason_names[] = {"header", "path", "pattern", NULL};
-	Place		inner = {place->rule, name, place->problem};
-	JsonbContainer *source;
-	RuleSource *made;
-
-	*result = NULL;
-	if (!get_object(place, object, name, &source))
-		return false;
-	if (source == NULL)
-		return true;
-	made = palloc0(sizeof(RuleSource));
-	if (!require_known(&inner, source, is_wait ? wait_names : reason_names) ||
-		!get_string(&inner, source, "header", &made->header) ||
-		!get_path(&inner, source, &made->path) ||
-		!get_pattern(&inner, source, &made->pattern))
-		return false;
-	if (is_wait && (!get_constant(&inner, source, &made->value) ||
-					!get_unit(&inner, source, &made->unit)))
-		return false;
-	if (!made->header && !made->path && !made->pattern && !made->value)
-		return refuse(&inner, "", is_wait ? "must have a header, a path, a pattern or a value" :
-					  "must have a header, a path or a pattern");
-	*result = made;
-	return true;
-}
-
-static bool
-get_action(const Place *place, JsonbContainer *object, ResponseRule *rule)
-{
-	char	   *name;
-
-	if (!get_string(place, object, "action", &name))
-		return false;
-	for (int i = 0; name && i < (int) lengthof(action_names); i++)
-	{
-		if (strcmp(action_names[i], name) != 0)
-			continue;
-		rule->action = (RuleAction) i;
-		return true;
-	}
-	return refuse(place, "action", "must be success, retry, throttle, dead, refresh_token, split_batch or disable");
-}
-
-static bool
-compile_rule(const Place *place, JsonbContainer *object, ResponseRule *rule)
-{
-	static const char *const names[] = {
-		"status", "header", "path", "pattern", "json", "action", "wait", "reason",
-		"description", NULL
-	};
-	JsonbValue *json = field_of(object, "json");
-
-	if (!require_known(place, object, names) ||
-		!get_status(place, object, rule) ||
-		!get_header(place, object, rule) ||
-		!get_path(place, object, &rule->path) ||
-		!get_pattern(place, object, &rule->pattern) ||
-		!get_action(place, object, rule) ||
-		!get_source(place, object, "wait", true, &rule->wait) ||
-		!get_source(place, object, "reason", false, &rule->reason))
-		return false;
-	if (json && json->type != jbvBool)
-		return refuse(place, "json", "must be true or false");
-	rule->has_json = json != NULL;
-	rule->json = json && json->val.boolean;
-	if (!rule->status_count && !rule->header && !rule->path && !rule->pattern && !json)
-		return refuse(place, "it", "has no condition: status, header, path, pattern or json");
-	if (rule->wait && rule->action != RULE_THROTTLE && rule->action != RULE_RETRY)
-		return refuse(place, "wait", "goes with the actions throttle and retry only");
-	return true;
+	object = value->val.binary.data;
+	postrider_response_rule_members(compilation, object, rule_members, "");
+	for (int i = 0; i < 4; i++)
+		if (postrider_response_rule_member(object, rule_members[i], &member))
+			has_condition = true;
+	if (!has_condition)
+		postrider_response_rule_problem(compilation, "",
+										"needs a condition: status, header, path or pattern");
+	if (postrider_response_rule_member(object, "status", &member))
+		compile_status(compilation, &member, rule);
+	if (postrider_response_rule_member(object, "header", &member))
+		compile_header(compilation, &member, rule);
+	if (postrider_response_rule_member(object, "path", &member))
+		rule->path = postrider_response_rule_path(compilation, &member, ".path");
+	if (postrider_response_rule_member(object, "pattern", &member))
+		rule->pattern = postrider_response_rule_pattern(compilation, &member, false, ".pattern");
+	if (postrider_response_rule_member(object, "description", &member))
+		(void) postrider_response_rule_string(compilation, &member, ".description");
+	compile_action(compilation, object, rule);
+	if (postrider_response_rule_member(object, "wait", &member) == NULL)
+		return;
+	if (rule->action != RESPONSE_THROTTLE && rule->action != RESPONSE_RETRY)
+		postrider_response_rule_problem(compilation, ".wait",
+										"goes with the actions throttle and retry only");
+	postrider_response_wait_compile(compilation, &member, &rule->wait);
 }
 
 ResponseRules *
-postrider_response_rules_compile(Jsonb *rules, char **problem)
+postrider_response_rules_compile(Jsonb *document, List **problems)
 {
-	uint32		count = JsonContainerSize(&rules->root);
+	RuleCompilation compilation = {.problems = problems, .rule = -1};
 	ResponseRules *result;
+	int			count = JB_ROOT_COUNT(document);
 
-	*problem = NULL;
-	if (!JB_ROOT_IS_ARRAY(rules) || JB_ROOT_IS_SCALAR(rules))
+	if (!JB_ROOT_IS_ARRAY(document) || JB_ROOT_IS_SCALAR(document) ||
+		count > RESPONSE_RULES_MAX)
 	{
-		*problem = pstrdup("must be a list of rules");
+		postrider_response_rule_problem(&compilation, "",
+										psprintf("must be a list of at most %d rules", RESPONSE_RULES_MAX));
 		return NULL;
 	}
-	if (count > RESPONSE_RULES_MAX)
+	result = palloc0(offsetof(ResponseRules, rules) + sizeof(ResponseRule) * count);
+	result->count = count;
+	for (int i = 0; i < count; i++)
 	{
-		*problem = psprintf("has %u rules, and %d is the most", count, RESPONSE_RULES_MAX);
-		return NULL;
-	}
-	result = palloc0(offsetof(ResponseRules, rule) + sizeof(ResponseRule) * count);
-	for (uint32 i = 0; i < count; i++)
-	{
-		JsonbValue *value = getIthJsonbValueFromContainer(&rules->root, i);
-		Place		place = {.rule = (int) i + 1, .problem = problem};
+		JsonbValue	value;
 
-		if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
-		{
-			refuse(&place, "it", "must be an object");
-			return NULL;
-		}
-		if (!compile_rule(&place, value->val.binary.data, &result->rule[i]))
-			return NULL;
-		result->count++;
+		compilation.rule = i;
+		result->rules[i].wait.value = -1;
+		postrider_mapping_child(&document->root, i, &value);
+		compile_rule(&compilation, &value, &result->rules[i]);
 	}
-	return result;
+	return *problems == NIL ? result : NULL;
 }

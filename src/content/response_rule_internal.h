@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * response_rule_internal.h
- *	  Compiled response rules.
+ *	  Compiled response rules: made by response_rule_compile.c, used by
+ *	  response_rule.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,55 +11,110 @@
 
 #include "postgres.h"
 
+#include "content/mapping_internal.h"
+#include "content/pattern.h"
 #include "content/response_rule.h"
-#include "utils/jsonpath.h"
+#include "content/wait_time.h"
 
-/* Statuses from ... to. */
+#define RESPONSE_RULES_MAX		50
+#define RESPONSE_STATUSES_MAX	20
+
 typedef struct StatusRange
 {
 	int			from;
 	int			to;
 } StatusRange;
 
-/* Where a text is found: in a header or the body, by a path and a pattern. */
-typedef struct RuleSource
+/* Where the wait is found; NULL for what is not part of it. */
+typedef struct WaitSource
 {
-	char	   *header;			/* or NULL: the body */
-	JsonPath   *path;			/* or NULL */
-	text	   *pattern;		/* or NULL */
-	char	   *value;			/* instead of all that: a constant, or NULL */
+	bool		is_given;
+	char	   *header;			/* name in lower case: look there, not in the body */
+	SourcePath *path;			/* in the JSON of that */
+	Pattern    *pattern;		/* in the text of that: its first group, or all */
+	double		value;			/* a constant; -1: none */
+	bool		utc_midnight;	/* until the next one */
 	WaitUnit	unit;
-} RuleSource;
+} WaitSource;
 
+/* All conditions of a rule must hold; NULL or 0 for those that it has not. */
 typedef struct ResponseRule
 {
-	int			status_count;	/* 0: any */
-	StatusRange *statuses;
-	char	   *header;			/* or NULL */
-	char	   *header_value;	/* or NULL */
-	text	   *header_pattern; /* or NULL */
-	JsonPath   *path;			/* or NULL */
-	text	   *pattern;		/* or NULL */
-	bool		has_json;
-	bool		json;
-	RuleAction	action;
-	RuleSource *wait;			/* or NULL */
-	RuleSource *reason;			/* or NULL */
+	int			status_count;
+	StatusRange statuses[RESPONSE_STATUSES_MAX];
+	char	   *header;			/* name in lower case */
+	char	   *header_value;	/* NULL: any */
+	Pattern    *header_pattern;
+	SourcePath *path;			/* on the body */
+	Pattern    *pattern;		/* on the body */
+	ResponseAction action;
+	WaitSource	wait;
 } ResponseRule;
 
 struct ResponseRules
 {
 	int			count;
-	ResponseRule rule[FLEXIBLE_ARRAY_MEMBER];
+	ResponseRule rules[FLEXIBLE_ARRAY_MEMBER];
 };
 
-/*
- * Finds the pattern, or with "group" what its first group (or if it has none, all
- * of it) matches: palloc'd, or NULL.  False if it is not found.
- */
-extern bool postrider_rule_pattern_find(text *pattern, const char *string, char **group);
+/* response_rule_compile.c */
 
-/* NULL, with the problem, if it is no regular expression. */
-extern text *postrider_rule_pattern_compile(const char *string, char **problem);
+/* Where problems are gathered. */
+typedef struct RuleCompilation
+{
+	List	  **problems;
+	int			rule;			/* which is compiled, from 0 on */
+} RuleCompilation;
+
+/* Notes a problem at a position below the rule, such as ".wait.unit". */
+extern void postrider_response_rule_problem(RuleCompilation *compilation,
+											const char *position, const char *problem);
+
+/* The strings of the rules: NULL, with a problem noted, if it is none. */
+extern char *postrider_response_rule_string(RuleCompilation *compilation,
+											const JsonbValue *value,
+											const char *position);
+extern char *postrider_response_rule_header(RuleCompilation *compilation,
+											const JsonbValue *value,
+											const char *position);
+extern SourcePath *postrider_response_rule_path(RuleCompilation *compilation,
+												const JsonbValue *value,
+												const char *position);
+extern Pattern *postrider_response_rule_pattern(RuleCompilation *compilation,
+												const JsonbValue *value,
+												bool uses_groups, const char *position);
+
+/* The member of an object; NULL if it has none of that name. */
+extern JsonbValue *postrider_response_rule_member(JsonbContainer *object, const char *name,
+												  JsonbValue *space);
+
+/* Notes members that are not in the list, which ends with NULL. */
+extern void postrider_response_rule_members(RuleCompilation *compilation,
+											JsonbContainer *object,
+											const char *const *names,
+											const char *position);
+
+/* response_rule_wait.c */
+
+/* The compiled "wait" of a rule. */
+extern void postrider_response_wait_compile(RuleCompilation *compilation,
+											const JsonbValue *value, WaitSource *wait);
+
+/* Until when to wait by it; -1 if it says nothing. */
+extern int64 postrider_response_wait_find(const WaitSource *wait, const Response *response,
+										  const char *body, int body_length,
+										  Jsonb *json, int64 now_us);
+
+/* response_rule.c */
+
+/* Bytes that came over the network as text of the database; see util/text.h. */
+extern char *postrider_response_text(const char *bytes, int length);
+
+/* What is in the text as JSON; NULL if it is none. */
+extern Jsonb *postrider_response_json(const char *string);
+
+/* Does the header have that name, and is it there? */
+extern bool postrider_response_header_find(const ResponseHeaders *headers, const char *name,
+										   int *position, ResponseHeader *header);
 
 #endif							/* POSTRIDER_RESPONSE_RULE_INTERNAL_H */

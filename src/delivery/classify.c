@@ -95,12 +95,18 @@ transport_error_code(CURLcode code)
 	}
 }
 
+bool
+postrider_is_whole_answer(const RequestEnd *end)
+{
+	return end->headers_complete &&
+		(end->code == CURLE_OK || (end->response_cut && end->status > 0));
+}
+
 void
 postrider_classify(const RequestEnd *end, AttemptResult *result)
 {
 	result->sent = true;
-	if (end->headers_complete &&
-		(end->code == CURLE_OK || (end->response_cut && end->status > 0)))
+	if (postrider_is_whole_answer(end))
 	{
 		classify_status(end->status, result);
 		return;

@@ -10,95 +10,75 @@
 #include "content/response_rule.h"
 #include "delivery/classify.h"
 #include "delivery/judge.h"
-#include "utils/timestamp.h"
+#include "libpq/pqsignal.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
 
-#define POSTGRES_EPOCH_UNIX_MS \
-	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000)
-
-static const char *
-find_header(void *arg, const char *name)
+static const struct
 {
-	struct curl_header *header;
-
-	return curl_easy_header(arg, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ?
-		header->value : NULL;
-}
-
-static int64
-unix_ms(TimestampTz now)
+	AttemptOutcome outcome;
+	const char *error_code;
+}			actions[] =
 {
-	return now / 1000 + POSTGRES_EPOCH_UNIX_MS;
-}
+	[RESPONSE_SUCCESS] = {OUTCOME_DELIVERED, NULL},
+	[RESPONSE_RETRY] = {OUTCOME_RETRY, "rule_retry"},
+	[RESPONSE_THROTTLE] = {OUTCOME_RETRY, "rule_throttle"},
+	[RESPONSE_DEAD] = {OUTCOME_DEAD, "rule_dead"},
+	[RESPONSE_REFRESH_TOKEN] = {OUTCOME_RETRY, "rule_refresh_token"},
 
-static const char *
-default_reason(RuleAction action)
+	/* A batch of one message cannot be split any more. */
+	[RESPONSE_SPLIT_BATCH] = {OUTCOME_DEAD, "rule_split_batch"},
+
+	/* The message did no wrong: it is held with those behind it. */
+	[RESPONSE_DISABLE] = {OUTCOME_RETRY, "rule_disable"}
+};
+
+/*
+ * Signals are let through meanwhile: a rule may take long, and interrupts must be
+ * seen.
+ */
+static void
+run_rules(const Request *request, int status, TimestampTz now, ResponseVerdict *verdict)
 {
-	switch (action)
-	{
-		case RULE_THROTTLE:
-			return "the receiver asks for fewer requests";
-		case RULE_REFRESH_TOKEN:
-			return "the receiver does not accept the access token";
-		case RULE_SPLIT_BATCH:
-			return "the receiver refused the batch";
-		case RULE_DISABLE:
-			return "the receiver does not want requests any more: the endpoint was disabled";
-		default:
-			return "the response says that the request failed";
-	}
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "postrider response",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Response	response = {
+		.status = status,
+		.headers = &request->headers,
+		.body = request->kept ? request->kept : "",
+		.body_length = (int) Min(request->kept_bytes, RESPONSE_RULE_BODY_BYTES)
+	};
+	sigset_t	old_mask;
+
+	sigprocmask(SIG_SETMASK, &UnBlockSig, &old_mask);
+	CHECK_FOR_INTERRUPTS();
+	postrider_response_rules_judge(request->endpoint->response_rules, &response, now, verdict);
+	sigprocmask(SIG_SETMASK, &old_mask, NULL);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 }
 
 /* A rule holds: it decides, in place of the status. */
 static void
-obey(const ResponseVerdict *verdict, int status, AttemptResult *result, Judgement *judgement)
+obey(const ResponseVerdict *verdict, AttemptResult *result, Judgement *judgement)
 {
+	ResponseAction action = verdict->action;
+
 	if (result->error)
 		pfree(result->error);
-	result->error = NULL;
-	result->error_code = NULL;
-	result->disable_endpoint = false;
-	if (verdict->action == RULE_SUCCESS)
-	{
-		result->outcome = OUTCOME_DELIVERED;
-		judgement->healthy = true;
-		judgement->throttled = false;
-		return;
-	}
-	result->outcome = verdict->action == RULE_DEAD || verdict->action == RULE_SPLIT_BATCH ?
-		OUTCOME_DEAD : OUTCOME_RETRY;
-	result->error_code = "response_rule";
-	result->error = psprintf("%s (status %d, rule %d)",
-							 verdict->reason ? verdict->reason : default_reason(verdict->action),
-							 status, verdict->rule);
-	judgement->throttled = verdict->action == RULE_THROTTLE;
-	judgement->healthy = verdict->action != RULE_RETRY && verdict->action != RULE_DISABLE;
-	judgement->split_batch = verdict->action == RULE_SPLIT_BATCH;
-	judgement->refresh_token = verdict->action == RULE_REFRESH_TOKEN;
-	result->disable_endpoint = verdict->action == RULE_DISABLE;
-	if (verdict->wait_ms >= 0)
-		judgement->retry_after_ms = verdict->wait_ms;
-}
-
-static void
-apply_rules(const Request *request, TimestampTz now, AttemptResult *result,
-			Judgement *judgement)
-{
-	ResponseFacts facts = {
-		.status = result->status_code,
-		.find = find_header,
-		.find_arg = request->easy,
-		.body = request->kept,
-		.length = Min(request->kept_bytes, RESPONSE_RULE_BYTES),
-		.is_cut = request->body_bytes > Min(request->kept_bytes, RESPONSE_RULE_BYTES),
-		.unix_ms = unix_ms(now)
-	};
-	ResponseVerdict verdict = postrider_response_rules_apply(request->endpoint->response_rules,
-															 &facts);
-
-	if (verdict.rule > 0)
-		obey(&verdict, facts.status, result, judgement);
-	if (verdict.reason)
-		pfree(verdict.reason);
+	result->error = action == RESPONSE_SUCCESS ? NULL :
+		psprintf("the receiver answered with status %d, which by rule %d of response_rules means \"%s\"",
+				 result->status_code, verdict->rule, postrider_response_action_name(action));
+	result->outcome = actions[action].outcome;
+	result->error_code = actions[action].error_code;
+	result->disable_endpoint = action == RESPONSE_DISABLE;
+	judgement->healthy = action != RESPONSE_RETRY && action != RESPONSE_DISABLE;
+	judgement->throttled = action == RESPONSE_THROTTLE;
+	judgement->split_batch = action == RESPONSE_SPLIT_BATCH;
+	judgement->refresh_token = action == RESPONSE_REFRESH_TOKEN;
+	if (verdict->wait_until_us >= 0)
+		judgement->hint.retry_at_us = verdict->wait_until_us;
 }
 
 static bool
@@ -112,12 +92,11 @@ postrider_judge(Request *request, CURLcode code, TimestampTz now, AttemptResult 
 				Judgement *judgement)
 {
 	const Endpoint *endpoint = request->endpoint;
+	ResponseVerdict verdict = {0};
 	RequestEnd	end;
 
 	memset(judgement, 0, sizeof(*judgement));
-	judgement->rate.remaining = judgement->rate.wait_ms = -1;
-	postrider_request_end(request, code, &end, &judgement->retry_after_ms,
-						  &result->duration_ms);
+	postrider_request_end(request, code, now, &end, &judgement->hint, &result->duration_ms);
 	postrider_classify(&end, result);
 	judgement->answered = result->status_code > 0;
 	judgement->healthy = result->outcome == OUTCOME_DELIVERED ||
@@ -126,13 +105,11 @@ postrider_judge(Request *request, CURLcode code, TimestampTz now, AttemptResult 
 		strcmp(result->error_code, "timeout") == 0;
 	judgement->throttled = result->status_code == 429;
 	judgement->split_batch = result->outcome == OUTCOME_DEAD && may_split(result->status_code);
-	if (request->has_rate_header)
-		judgement->rate = postrider_rate_header_read(find_header, request->easy, unix_ms(now));
-	if (endpoint->response_rules && end.headers_complete && result->status_code > 0)
-		apply_rules(request, now, result, judgement);
-	if (judgement->throttled && judgement->retry_after_ms == 0 && judgement->rate.wait_ms > 0)
-		judgement->retry_after_ms = judgement->rate.wait_ms;
-	if (result->outcome != OUTCOME_RETRY)
-		judgement->retry_after_ms = 0;
-	judgement->retry_after_ms = Min(judgement->retry_after_ms, endpoint->backoff_max_ms);
+	if (endpoint->response_rules && result->status_code > 0 && postrider_is_whole_answer(&end))
+		run_rules(request, result->status_code, now, &verdict);
+	if (verdict.rule > 0)
+		obey(&verdict, result, judgement);
+	if (result->outcome == OUTCOME_RETRY)
+		judgement->retry_after_ms = Min(Max(judgement->hint.retry_at_us - now, 0) / 1000,
+										endpoint->backoff_max_ms);
 }

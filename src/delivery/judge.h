@@ -25,7 +25,7 @@ typedef struct Judgement
 	bool		throttled;		/* it asks for fewer requests */
 	int64		retry_after_ms; /* it wants so long a pause, bounded by the
 								 * endpoint's backoff_max; 0: none */
-	RateHeader	rate;
+	RateHint	hint;			/* what headers say of limits */
 	bool		split_batch;	/* what was refused may be the batch as a whole */
 	bool		refresh_token;	/* the access token is not good any more */
 } Judgement;

@@ -63,9 +63,19 @@ receive_body(char *data, size_t size, size_t count, void *arg)
 	return bytes;
 }
 
+static bool
+is_wanted(const void *arg, const char *name)
+{
+	const ResponseRules *rules = ((const Request *) arg)->endpoint->response_rules;
+
+	return postrider_rate_header_is_one(name) ||
+		(rules != NULL && postrider_response_rules_want(rules, name));
+}
+
 /*
- * curl callback: bounds the size of the headers, and notes the empty line at
- * their end, because curl takes a connection that closes before for success
+ * curl callback: keeps the headers that are looked at, bounds the size of all, and
+ * notes the empty line at their end, because curl takes a connection that closes
+ * before for success
  */
 static size_t
 receive_header(char *data, size_t size, size_t count, void *arg)
@@ -76,9 +86,13 @@ receive_header(char *data, size_t size, size_t count, void *arg)
 	if (size * count <= 2)
 		request->headers_complete = true;
 	else if (size * count > 5 && memcmp(data, "HTTP/", 5) == 0)
+	{
 		request->headers_complete = false;	/* after an interim response */
-	else if (postrider_rate_header_concerns(data, size * count))
-		request->has_rate_header = true;
+		request->headers.length = 0;
+	}
+	else
+		(void) postrider_response_header_keep(&request->headers, data, size * count,
+											  is_wanted, request);
 	if (request->header_bytes > RESPONSE_HEADER_MAX_BYTES)
 	{
 		request->response_cut = true;
@@ -243,7 +257,7 @@ bytes_to_keep(const Request *request)
 	if (endpoint->reply_topic)
 		bytes = Max(bytes, RESPONSE_REPLY_BYTES);
 	if (endpoint->response_rules)
-		bytes = Max(bytes, RESPONSE_RULE_BYTES);
+		bytes = Max(bytes, RESPONSE_RULE_BODY_BYTES);
 	return Max(bytes, postrider_batch_response_bytes(request));
 }
 
@@ -438,7 +452,9 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 	request->address_refused = false;
 	request->response_cut = false;
 	request->headers_complete = false;
-	request->has_rate_header = false;
+	request->headers.space = request->header_space;
+	request->headers.size = sizeof(request->header_space);
+	request->headers.length = 0;
 	request->header_bytes = 0;
 	request->body_bytes = 0;
 	request->kept_bytes = 0;
@@ -457,10 +473,9 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 }
 
 void
-postrider_request_end(Request *request, CURLcode code, RequestEnd *end,
-					  int64 *retry_after_ms, float *duration_ms)
+postrider_request_end(Request *request, CURLcode code, TimestampTz now, RequestEnd *end,
+					  RateHint *hint, float *duration_ms)
 {
-	curl_off_t	retry_after_s = 0;
 	curl_off_t	total_us = 0;
 
 	end->code = code;
@@ -470,11 +485,7 @@ postrider_request_end(Request *request, CURLcode code, RequestEnd *end,
 	end->detail = request->curl_error;
 	end->status = 0;
 	curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &end->status);
-	curl_easy_getinfo(request->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
 	curl_easy_getinfo(request->easy, CURLINFO_TOTAL_TIME_T, &total_us);
-
-	/* libcurl reads seconds and all forms of HTTP dates; 0 if there is none */
-	retry_after_s = Max(retry_after_s, 0);
-	*retry_after_ms = Min((int64) retry_after_s, INT_MAX) * 1000;
+	postrider_rate_headers_read(&request->headers, now, hint);
 	*duration_ms = total_us / 1000.0;
 }

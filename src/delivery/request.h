@@ -16,6 +16,7 @@
 
 #include <curl/curl.h>
 
+#include "content/rate_header.h"
 #include "delivery/classify.h"
 #include "delivery/governor.h"
 #include "model.h"
@@ -29,6 +30,9 @@
 #define RESPONSE_IDLE_BYTES		1024
 #define RESPONSE_MAX_BYTES		(1024 * 1024)
 #define RESPONSE_HEADER_MAX_BYTES (64 * 1024)
+
+/* For response headers that are looked at. */
+#define KEPT_HEADER_BYTES 4096
 
 /* webhook-id, -timestamp, -signature, traceparent, idempotency key */
 #define REQUEST_OWN_HEADERS 5
@@ -55,7 +59,8 @@ typedef struct Request
 	bool		address_refused;
 	bool		response_cut;
 	bool		headers_complete;
-	bool		has_rate_header;	/* one of those of content/rate_header.h */
+	ResponseHeaders headers;	/* those that are looked at ... */
+	char		header_space[KEPT_HEADER_BYTES];	/* ... here */
 	Size		header_bytes;
 	Size		body_bytes;
 	Size		kept_bytes;		/* of the body, its beginning ... */
@@ -98,9 +103,9 @@ extern void postrider_request_discard_idle(Endpoint *endpoint);
 extern bool postrider_request_fill(Request *request, Delivery *delivery,
 								   TimestampTz now);
 
-/* Reads how the request ended.  retry_after_ms: what the receiver asked for. */
-extern void postrider_request_end(Request *request, CURLcode code,
-								  RequestEnd *end, int64 *retry_after_ms,
+/* Reads how the request ended, and what the receiver says about its limits. */
+extern void postrider_request_end(Request *request, CURLcode code, TimestampTz now,
+								  RequestEnd *end, RateHint *hint,
 								  float *duration_ms);
 
 #endif							/* POSTRIDER_REQUEST_H */

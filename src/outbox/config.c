@@ -10,6 +10,7 @@
 #include "catalog/pg_type.h"
 #include "content/filter.h"
 #include "content/header.h"
+#include "content/response_rule.h"
 #include "content/topic.h"
 #include "outbox/config.h"
 #include "outbox/mapping_reference.h"
@@ -31,7 +32,7 @@ static SqlStatement select_endpoints = {
 	.text =
 	"select e.id, e.name, e.tenant, e.url, e.method, e.headers, e.timeout,"
 	" e.max_attempts, e.backoff_base, e.backoff_max, e.retry_schedule,"
-	" e.signing_secret, s.ciphertext, e.enabled and e.paused_at is null,"
+	" e.signing_secret, s.ciphertext, e.enabled and e.paused_at is null, e.response_rules,"
 	POSTRIDER_POLICY_COLUMNS(" e") "," POSTRIDER_RESPONSE_COLUMNS(" e") ","
 	POSTRIDER_REQUEST_COLUMNS(" e")
 	" from postrider.endpoint e"
@@ -191,6 +192,26 @@ read_policy(uint64 row, Endpoint *endpoint)
 						endpoint->name, problem.column, problem.problem)));
 }
 
+/* As a policy; made in the current context. */
+static void
+read_rules(Jsonb *document, Endpoint *endpoint)
+{
+	List	   *problems = NIL;
+
+	if (document == NULL)
+		return;
+	endpoint->response_rules = postrider_response_rules_compile(document, &problems);
+	if (endpoint->response_rules == NULL)
+	{
+		ResponseRuleProblem *problem = linitial(problems);
+
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIG_FILE_ERROR),
+				 errmsg("endpoint \"%s\" has no response rules: %s %s",
+						endpoint->name, problem->position, problem->problem)));
+	}
+}
+
 /* Fills in an endpoint's policy from a row. */
 static void
 read_endpoint(uint64 row, Endpoint *endpoint, MemoryContext context)
@@ -213,6 +234,7 @@ read_endpoint(uint64 row, Endpoint *endpoint, MemoryContext context)
 	read_schedule(row, 10, endpoint, context);
 	read_signing_key(row, 11, 12, endpoint, context);
 	endpoint->enabled = postrider_sql_bool(row, 13);
+	read_rules(postrider_sql_jsonb(row, 14), endpoint);
 	read_policy(row, endpoint);
 	tuple = postrider_sql_row(row, &desc);
 	postrider_request_row_read(desc, tuple, endpoint);

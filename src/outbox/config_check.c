@@ -18,6 +18,7 @@
 #include "commands/trigger.h"
 #include "content/filter.h"
 #include "content/header.h"
+#include "content/response_rule.h"
 #include "content/topic.h"
 #include "fmgr.h"
 #include "outbox/name.h"
@@ -252,6 +253,27 @@ check_signing_secret(const TriggerRow *row)
 						 quote_literal_cstr(secret))));
 }
 
+static void
+check_response_rules(const TriggerRow *row)
+{
+	List	   *problems = NIL;
+	Datum		rules;
+	ResponseRuleProblem *problem;
+
+	if (!postrider_trigger_get_new(row, "response_rules", JSONBOID, &rules) ||
+		postrider_response_rules_compile(DatumGetJsonbP(rules), &problems) != NULL)
+		return;
+	problem = linitial(problems);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("response_rules of endpoint \"%s\" cannot be used: %s %s",
+					row->endpoint, problem->position, problem->problem),
+			 list_length(problems) > 1 ?
+			 errdetail_plural("There is %d problem more.", "There are %d problems more.",
+							  list_length(problems) - 1, list_length(problems) - 1) : 0,
+			 errhint("postrider.check_response_rules(rules) lists all that is wrong, and postrider.check_response() tries rules on an answer.")));
+}
+
 /* Whoever enables an endpoint again has seen the reason. */
 static HeapTuple
 clear_disabled_reason(const TriggerRow *row)
@@ -292,6 +314,7 @@ postrider_check_endpoint(PG_FUNCTION_ARGS)
 	check_number(&row, "max_attempts", MAX_ATTEMPTS);
 	check_number(&row, "max_in_flight", MAX_IN_FLIGHT);
 	check_signing_secret(&row);
+	check_response_rules(&row);
 	postrider_policy_require(&row);
 	postrider_response_row_require(&row);
 	postrider_batch_row_require(&row);

@@ -14,7 +14,6 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
-#include "content/response_rule.h"
 #include "content/topic.h"
 #include "executor/spi.h"
 #include "outbox/response_row.h"
@@ -45,16 +44,12 @@ postrider_response_row_read(TupleDesc desc, HeapTuple tuple, Endpoint *endpoint)
 	int			excerpt = SPI_fnumber(desc, "response_excerpt_bytes");
 	int			topic = SPI_fnumber(desc, "reply_topic");
 	bool		isnull;
-	char	   *problem;
 	Datum		value;
 
 	value = heap_getattr(tuple, excerpt, desc, &isnull);
 	endpoint->response_excerpt_bytes = isnull ? 0 : DatumGetInt32(value);
 	value = heap_getattr(tuple, topic, desc, &isnull);
 	endpoint->reply_topic = isnull ? NULL : TextDatumGetCString(value);
-	value = heap_getattr(tuple, SPI_fnumber(desc, "response_rules"), desc, &isnull);
-	endpoint->response_rules = isnull ? NULL :
-		postrider_response_rules_compile(DatumGetJsonbP(value), &problem);
 }
 
 static void
@@ -73,7 +68,6 @@ postrider_response_row_require(const TriggerRow *row)
 {
 	Datum		value;
 	char	   *topic = postrider_trigger_new_text(row, "reply_topic");
-	char	   *problem;
 	Datum		name;
 	SqlScope	sql;
 	uint64		count;
@@ -83,10 +77,6 @@ postrider_response_row_require(const TriggerRow *row)
 		postrider_trigger_refuse(row, "response_excerpt_bytes",
 								 psprintf("must be between 0 and %d", MAX_EXCERPT_BYTES),
 								 NULL);
-	if (postrider_trigger_get_new(row, "response_rules", JSONBOID, &value) &&
-		postrider_response_rules_compile(DatumGetJsonbP(value), &problem) == NULL)
-		postrider_trigger_refuse(row, "response_rules", problem,
-								 "Try it out with SELECT * FROM postrider.check_response(rules, status, headers, body).");
 	if (topic == NULL)
 		return;
 	if (!postrider_topic_is_valid(topic, strlen(topic)))

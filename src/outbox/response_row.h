@@ -17,8 +17,7 @@
 
 /* For the list of a SELECT from postrider.endpoint as "alias". */
 #define POSTRIDER_RESPONSE_COLUMNS(alias) \
-	alias ".response_excerpt_bytes, " alias ".reply_topic, " \
-	alias ".response_rules"
+	alias ".response_excerpt_bytes, " alias ".reply_topic"
 
 /* Reads them by their names; strings are made in the current context. */
 extern void postrider_response_row_read(TupleDesc desc, HeapTuple tuple,

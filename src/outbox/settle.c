@@ -353,11 +353,24 @@ note_due(Endpoint *endpoint, TimestampTz due_at, bool urgent, SettleTotals *tota
 }
 
 static void
+disable(const Delivery *delivery)
+{
+	Datum		values[] = {
+		Int32GetDatum(delivery->endpoint->id),
+		CStringGetTextDatum(delivery->result.error)
+	};
+
+	postrider_sql_run(&disable_endpoint, values, NULL, 0);
+}
+
+static void
 settle_attempt(const Delivery *delivery, PendingRows *finished,
 			   PendingRows *waiting, SettleTotals *totals)
 {
 	const AttemptResult *result = &delivery->result;
 
+	if (result->disable_endpoint)
+		disable(delivery);
 	switch (result->outcome)
 	{
 		case OUTCOME_DELIVERED:
@@ -380,15 +393,6 @@ settle_attempt(const Delivery *delivery, PendingRows *finished,
 	}
 	if (delivery->has_pending_row)
 		add_row(finished, delivery, 0, 0, PENDING_RETRY);
-	if (result->disable_endpoint)
-	{
-		Datum		values[] = {
-			Int32GetDatum(delivery->endpoint->id),
-			CStringGetTextDatum(result->error)
-		};
-
-		postrider_sql_run(&disable_endpoint, values, NULL, 0);
-	}
 }
 
 /*

@@ -199,8 +199,9 @@ sub told
 	{
 		$extra .= "$header: $_\r\n" for ref $headers->{$header} ? @{ $headers->{$header} } : $headers->{$header};
 	}
-	utf8::encode($body) if defined $body && utf8::is_utf8($body);
-	return ($status, $body // '', $extra);
+	$body //= '';
+	utf8::downgrade($body, 1) or utf8::encode($body);
+	return ($status, $body, $extra);
 }
 
 sub url { my ($self, $path) = @_; return "http://127.0.0.1:$self->{port}$path"; }
