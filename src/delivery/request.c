@@ -460,7 +460,8 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 	request->kept_bytes = 0;
 	make_room(request, bytes_to_keep(request));
 	request->curl_error[0] = '\0';
-	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, link_headers(request, delivery));
+	request->sent_headers = link_headers(request, delivery);
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->sent_headers);
 	if (delivery->url || request->has_own_url)
 		curl_easy_setopt(easy, CURLOPT_URL, delivery->url ? delivery->url : endpoint->url);
 	request->has_own_url = delivery->url != NULL;
