@@ -24,6 +24,7 @@
 #include "outbox/name.h"
 #include "outbox/policy_row.h"
 #include "outbox/batch_row.h"
+#include "outbox/function_row.h"
 #include "outbox/request_row.h"
 #include "outbox/response_row.h"
 #include "outbox/topic_schema.h"
@@ -134,6 +135,7 @@ check_request(TriggerRow *row)
 	postrider_request_row_require_url(row);
 	error_context_stack = context.previous;
 	postrider_request_row_require(row);
+	postrider_function_row_require(row);
 }
 
 static void
