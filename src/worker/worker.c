@@ -759,6 +759,10 @@ leave_after_error(void)
 
 	if (postrider_shutdown_requested)
 	{
+		/* The step that was cut short for it is lost, but not what lanes know. */
+		postrider_step_abort();
+		if (counters != NULL)
+			postrider_keep_save(GetCurrentTimestamp(), true);
 		postrider_slot_set_clean();
 		proc_exit(0);
 	}
