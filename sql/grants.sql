@@ -8,7 +8,7 @@ grant usage on schema postrider to postrider_writer, postrider_reader, postrider
 grant execute on function
 	postrider.emit(text, jsonb, text, jsonb, timestamptz, timestamptz, text, text, text),
 	postrider.send(text, jsonb, text, jsonb, timestamptz, timestamptz, text, text, text, text),
-	postrider.watch(regclass, text, text[], name[], text, name[]),
+	postrider.watch(regclass, text, text[], name[], text, name[], text),
 	postrider.unwatch(regclass, text),
 	postrider.narrow_watch(regclass, text, text[]),
 	postrider.check_watchable(regclass),

@@ -130,9 +130,9 @@ check_request(TriggerRow *row)
 	Datum		headers;
 
 	error_context_stack = &context;
+	postrider_request_row_require_url(row);
 	if (postrider_trigger_get_new(row, "headers", JSONBOID, &headers))
 		postrider_headers_require(DatumGetJsonbP(headers));
-	postrider_request_row_require_url(row);
 	error_context_stack = context.previous;
 	postrider_request_row_require(row);
 	postrider_function_row_require(row);

@@ -112,5 +112,12 @@ cmp_ok($place->('late') - $when, '<=', 100, 'and does not wait behind thousands:
 ($status, $out, $err) = $node->psql('postgres', "select postrider.emit('a.b', '{}', priority => 'urgent')");
 like($err, qr/"urgent" is not a priority\nHINT:  Use bulk, normal, high or critical/, 'an unknown priority is refused with a hint');
 
+# A watched table
+sql("create table alarm (id integer primary key); select postrider.watch('alarm', priority => 'critical')");
+sql('insert into alarm values (1)');
+is(sql("select priority from postrider.message where topic = 'alarm.insert'"), 3, 'a watched table can be critical');
+($status, $out, $err) = $node->psql('postgres', "select postrider.watch('alarm', priority => 'soon')");
+like($err, qr/"soon" is not a priority\nHINT/, 'but not anything else');
+
 $receiver->down;
 done_testing();
