@@ -6,9 +6,12 @@
  * Rules are asked only where a whole answer has come: what fails below HTTP is
  * none, and is tried again as ever.
  *
- * The engine has signals blocked (engine.c), but paths of rules may take their time
- * over a body made for that, so they are let through while rules are at work.  An
- * error that ends the worker there finds curl at rest.
+ * Paths of rules may take their time over a body made for that, and everybody else
+ * waits meanwhile.  So they are cancelled after MAX_TIME_MS, by a timeout that does what a
+ * cancelled query does, and the answer is then taken as if there were no rules.  For that,
+ * and for SIGTERM, the signals that the engine blocks (engine.c) are let through while
+ * rules are at work; no transaction is open then, so that nothing else sets
+ * QueryCancelPending.  An error that ends the worker there finds curl at rest.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,6 +21,9 @@
 #include "libpq/pqsignal.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
+#include "utils/timeout.h"
+
+#define MAX_TIME_MS 1000
 
 static const struct
 {
@@ -38,6 +44,56 @@ static const struct
 	[RESPONSE_DISABLE] = {OUTCOME_RETRY, "rule_disable"}
 };
 
+static volatile sig_atomic_t expired = false;
+
+/* The timeout's handler. */
+static void
+expire(void)
+{
+	expired = true;
+	InterruptPending = true;
+	QueryCancelPending = true;
+}
+
+static TimeoutId
+rules_timeout(void)
+{
+	static TimeoutId timeout = MAX_TIMEOUTS;
+
+	if (timeout == MAX_TIMEOUTS)
+		timeout = RegisterTimeout(USER_TIMEOUT, expire);
+	return timeout;
+}
+
+/* Judges within MAX_TIME_MS. */
+static void
+judge_in_time(const ResponseRules *rules, const Response *response, TimestampTz now,
+			  ResponseVerdict *verdict)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TimeoutId	timeout = rules_timeout();
+
+	expired = false;
+	enable_timeout_after(timeout, MAX_TIME_MS);
+	PG_TRY();
+	{
+		postrider_response_rules_judge(rules, response, now, verdict);
+	}
+	PG_CATCH();
+	{
+		disable_timeout(timeout, false);
+		if (!expired || geterrcode() != ERRCODE_QUERY_CANCELED)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		verdict->rule = 0;
+	}
+	PG_END_TRY();
+	disable_timeout(timeout, false);
+	if (expired)
+		QueryCancelPending = false;
+}
+
 static void
 run_rules(const Request *request, const ResponseRules *rules, int status, TimestampTz now,
 		  ResponseVerdict *verdict)
@@ -54,9 +110,13 @@ run_rules(const Request *request, const ResponseRules *rules, int status, Timest
 	sigset_t	old_mask;
 
 	sigprocmask(SIG_SETMASK, &UnBlockSig, &old_mask);
-	CHECK_FOR_INTERRUPTS();
-	postrider_response_rules_judge(rules, &response, now, verdict);
+	judge_in_time(rules, &response, now, verdict);
 	sigprocmask(SIG_SETMASK, &old_mask, NULL);
+	if (expired)
+		ereport(LOG,
+				(errmsg("response rules of endpoint \"%s\" take longer than %d ms on an answer with status %d, which is taken as without rules",
+						request->endpoint->name, MAX_TIME_MS, status),
+				 errhint("Paths that compare each element with each, or have .** several times, take long on large answers.")));
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }
