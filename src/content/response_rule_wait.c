@@ -15,7 +15,6 @@
 #include "content/response_rule_internal.h"
 #include "datatype/timestamp.h"
 #include "mb/pg_wchar.h"
-#include "utils/builtins.h"
 
 /* To find a group takes time in proportion to the square of the text. */
 #define SEARCHED_BYTES	4096
@@ -30,12 +29,15 @@ static const char *const wait_members[] = {
 static void
 compile_value(RuleCompilation *compilation, const JsonbValue *value, WaitSource *wait)
 {
-	if (value->type == jbvNumeric)
-		wait->value = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
-														 NumericGetDatum(value->val.numeric)));
-	if (value->type != jbvNumeric || !(wait->value >= 0 && wait->value <= 1e15))
+	char	   *string;
+	const char *next;
+	int			length;
+
+	if (value->type != jbvNumeric || !postrider_mapping_scalar_text(value, &string, &length) ||
+		(next = string, !postrider_number_read(&next, string + length, &wait->value)) ||
+		next != string + length)
 		postrider_response_rule_problem(compilation, ".wait.value",
-										"must be a number that is not negative");
+										"must be a number from 0 to 10^18");
 }
 
 static void

@@ -4,8 +4,8 @@
  *	  Which records of a batch failed; see batch.h.
  *
  * A response that says that something failed, but in no way that leads to a
- * record, or that is longer than what is kept of it, means that nothing is
- * known: all are tried again.
+ * record, or that is longer than what is kept of it, or takes too long to read,
+ * means that nothing is known: all are tried again.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,6 +14,7 @@
 #include "common/hashfn.h"
 #include "content/json_path.h"
 #include "delivery/batch.h"
+#include "delivery/time_limit.h"
 #include "mb/pg_wchar.h"
 #include "util/id.h"
 #include "utils/builtins.h"
@@ -37,6 +38,7 @@ typedef struct Wanted
 /* What the response says. */
 typedef struct Findings
 {
+	const Request *request;
 	int			count;			/* of records */
 	int		   *failure_of;		/* for each: number of its failure, or -1 */
 	int			failures;
@@ -241,8 +243,10 @@ read_reasons(Jsonb *values)
 }
 
 static void
-read_response(Findings *findings, const Request *request)
+read_response(void *arg)
 {
+	Findings   *findings = arg;
+	const Request *request = findings->request;
 	const Endpoint *endpoint = request->endpoint;
 	Jsonb	   *response = postrider_json_read(request->kept, request->kept_bytes);
 	Jsonb	   *values;
@@ -331,7 +335,7 @@ postrider_batch_read(Request *request)
 {
 	MemoryContext context = CurrentMemoryContext;
 	MemoryContext scratch;
-	Findings	findings = {.count = request->batch_count};
+	Findings	findings = {.request = request, .count = request->batch_count};
 	dlist_iter	iter;
 	int			record = 0;
 
@@ -343,7 +347,8 @@ postrider_batch_read(Request *request)
 	MemoryContextSwitchTo(scratch);
 	findings.failure_of = palloc(sizeof(int) * findings.count);
 	memset(findings.failure_of, -1, sizeof(int) * findings.count);
-	read_response(&findings, request);
+	if (!postrider_within_time(read_response, &findings))
+		findings.unclear = true;
 	dlist_foreach(iter, &request->batch)
 		set_result(dlist_container(Delivery, node, iter.cur), &findings, record++, context);
 	MemoryContextSwitchTo(context);

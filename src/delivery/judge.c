@@ -10,8 +10,7 @@
 #include "content/response_rule.h"
 #include "delivery/classify.h"
 #include "delivery/judge.h"
-#include "libpq/pqsignal.h"
-#include "miscadmin.h"
+#include "delivery/time_limit.h"
 #include "utils/memutils.h"
 
 static const struct
@@ -33,28 +32,47 @@ static const struct
 	[RESPONSE_DISABLE] = {OUTCOME_RETRY, "rule_disable"}
 };
 
-/*
- * Signals are let through meanwhile: a rule may take long, and interrupts must be
- * seen.
- */
+typedef struct RuleRun
+{
+	const ResponseRules *rules;
+	Response	response;
+	TimestampTz now;
+	ResponseVerdict verdict;
+} RuleRun;
+
+static void
+compute_verdict(void *arg)
+{
+	RuleRun    *run = arg;
+
+	postrider_response_rules_judge(run->rules, &run->response, run->now, &run->verdict);
+}
+
+/* If they take too long, the answer is taken as if there were no rules. */
 static void
 run_rules(const Request *request, int status, TimestampTz now, ResponseVerdict *verdict)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "postrider response",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	Response	response = {
-		.status = status,
-		.headers = &request->headers,
-		.body = request->kept ? request->kept : "",
-		.body_length = (int) Min(request->kept_bytes, RESPONSE_RULE_BODY_BYTES)
+	RuleRun		run = {
+		.rules = request->endpoint->response_rules,
+		.response = {
+			.status = status,
+			.headers = &request->headers,
+			.body = request->kept ? request->kept : "",
+			.body_length = (int) Min(request->kept_bytes, RESPONSE_RULE_BODY_BYTES)
+		},
+		.now = now
 	};
-	sigset_t	old_mask;
 
-	sigprocmask(SIG_SETMASK, &UnBlockSig, &old_mask);
-	CHECK_FOR_INTERRUPTS();
-	postrider_response_rules_judge(request->endpoint->response_rules, &response, now, verdict);
-	sigprocmask(SIG_SETMASK, &old_mask, NULL);
+	if (postrider_within_time(compute_verdict, &run))
+		*verdict = run.verdict;
+	else
+		ereport(LOG,
+				(errmsg("response rules of endpoint \"%s\" take longer than %d ms on an answer with status %d, which is taken as without rules",
+						request->endpoint->name, TIME_LIMIT_MS, status),
+				 errhint("Paths that compare each element with each, or have .** several times, take long on large answers.")));
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }

@@ -177,6 +177,21 @@ for my $case (
 	is(sql(sprintf $first, 'outcome', $name), $outcome, "body: $name");
 }
 
+# Rules that take for ever are given up, and nobody else waits for long.
+endpoint('slow', $receiver->tell('slow', [ 200, {}, '[' . join(',', 1 .. 9000) . ']' ]), response_rules => q('[{"path": "exists($[*] ? (@ == $[*] + 100000))", "action": "dead"}]'));
+endpoint('beside', $receiver->url('/ok/beside'));
+sql("select postrider.send('slow', '{}')");
+$receiver->wait_for_count(1, '/told/slow');
+my $begin = time;
+sql("select postrider.send('beside', '{}')");
+ok($receiver->wait_for_count(1, '/ok/beside'), 'rules that take for ever do not stop the worker');
+cmp_ok(time - $begin, '<', 3, 'for longer than a second');
+ok(PostriderTest::wait_for($node, sprintf($first, 'outcome', 'slow'), 'delivered'), 'their answer is taken as without rules');
+like(slurp_file($node->logfile), qr/response rules of endpoint "slow" take longer than 1000 ms on an answer with status 200/, 'and the log says so');
+sql("select postrider.send('slow', '{}')");
+ok(PostriderTest::wait_for($node, "select count(*) from postrider.attempt a join postrider.endpoint e on e.id = a.endpoint_id where e.name = 'slow'", 2), 'the worker goes on');
+is(sql("select count(*) from postrider.worker where last_error is not null"), 0, 'without an error');
+
 # A wait that is found is kept to, and by that endpoint only.
 endpoint('wait', $receiver->tell('wait', [ 200, {}, '{"errors":[{"retry_in":"3000"}]}' ]), backoff_base => "'10 ms'",
 	response_rules => q('[{"path": "$.errors[*].retry_in", "action": "throttle", "wait": {"path": "$.errors[*].retry_in", "unit": "milliseconds"}}]'));
