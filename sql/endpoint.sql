@@ -42,8 +42,6 @@ create table postrider.endpoint (
 	batch_template text,
 	batch_failed jsonpath,
 	batch_error jsonpath,
-	function text,
-	run_as text,
 	format text,
 	body_template text,
 	content_type text,
@@ -95,8 +93,6 @@ comment on column postrider.endpoint.batch_format is 'json-array, ndjson, or env
 comment on column postrider.endpoint.batch_template is 'Body of a batch, with {{records}} where the JSON array of records goes.';
 comment on column postrider.endpoint.batch_failed is 'Path in the response to what failed: positions of records from 0, such as $.errors[*].index, or false for each record that failed, or strings that the records have as a value; only those are retried.';
 comment on column postrider.endpoint.batch_error is 'Path in the response to the reasons, one for each failure, such as $.errors[*].message.';
-comment on column postrider.endpoint.function is 'Instead of requests: a function in this database that is called with each message; see postrider.on_message().';
-comment on column postrider.endpoint.run_as is 'The role that registered the function, and as which it is called.';
 comment on column postrider.endpoint.format is 'What is sent: standard-webhooks (the default), cloudevents, cloudevents-binary, raw (the payload), form (its members), template (body_template) or none (the default of GET and DELETE).';
 comment on column postrider.endpoint.body_template is 'Body with values from the message, escaped as the content_type demands: {"query": "...", "variables": {"email": {{$.email}}}}.';
 comment on column postrider.endpoint.content_type is 'Content-Type of requests; NULL: what the format has.';

@@ -80,8 +80,6 @@ grant select, delete on postrider.dead_letter to postrider_admin;
 grant select on postrider.message, postrider.attempt, postrider.pending, postrider.progress to postrider_admin;
 grant select (name, created_at, updated_at) on postrider.secret to postrider_admin;
 grant execute on function
-	postrider.on_message(text, regprocedure, text, jsonpath, boolean, interval, integer),
-	postrider.off_message(text),
 	postrider.send_test(text, jsonb, text, text, text, jsonb),
 	postrider.preview(text, jsonb, text, text, jsonb),
 	postrider.pause(text, text, text),

@@ -112,8 +112,6 @@ typedef struct Endpoint
 	int			response_excerpt_bytes; /* of a failed attempt's response */
 	char	   *reply_topic;	/* the response becomes a message; or NULL */
 	RequestShape shape;			/* what a request looks like */
-	char	   *function;		/* instead of requests: to be called, as SQL; or NULL */
-	char	   *run_as;			/* role that it is called as */
 	ResponseRules *response_rules;	/* or NULL */
 	char	   *batch_before;	/* of an envelope: what is before the records */
 	char	   *batch_after;	/* ... and behind them; NULL if there is none */

@@ -69,9 +69,6 @@ static dlist_head ready_lanes = DLIST_STATIC_INIT(ready_lanes);
 static int	ready_count = 0;
 static pairingheap *blocked_lanes = NULL;
 
-/* Functions to be called, by the worker. */
-static dlist_head calls = DLIST_STATIC_INIT(calls);
-
 /* What people want to hear of, until the worker has passed it on. */
 static dlist_head events = DLIST_STATIC_INIT(events);
 
@@ -454,10 +451,9 @@ send_next(Lane *lane, TimestampTz now)
 		return true;
 	}
 	request = postrider_request_acquire(lane->endpoint);
-	request->delivery = delivery;
 	if (lane->endpoint->policy.batch_size > 1)
 		gather(request, delivery, now);
-	if (lane->endpoint->function == NULL && !postrider_request_fill(request, delivery, now))
+	if (!postrider_request_fill(request, delivery, now))
 	{
 		fail_request(request, delivery, now);
 		postrider_request_release(request);
@@ -471,10 +467,7 @@ send_next(Lane *lane, TimestampTz now)
 	lane->in_flight++;
 	lane->activity++;
 	in_flight++;
-	if (lane->endpoint->function)
-		dlist_push_tail(&calls, &request->node);
-	else
-		curl_multi_add_handle(multi, request->easy);
+	curl_multi_add_handle(multi, request->easy);
 	return true;
 }
 
@@ -577,76 +570,40 @@ end_batch(Request *request, const Judgement *judgement, double random, Timestamp
 	}
 }
 
-/* What all that ends has in common. */
+/* A request has ended. */
 static void
-conclude(Request *request, const Judgement *judgement, TimestampTz now)
+end_request(Request *request, CURLcode code, TimestampTz now)
 {
 	Delivery   *delivery = request->delivery;
 	Endpoint   *endpoint = delivery->endpoint;
 	Lane	   *lane = endpoint->lane;
 	AttemptResult *result = &delivery->result;
 	double		random = pg_prng_double(&pg_global_prng_state);
-	bool		disable = result->disable_endpoint;
+	Judgement	judgement;
+	bool		disable;
 
-	if (judgement->retry_after_ms > 0)
+	postrider_judge(request, code, now, result, &judgement);
+	postrider_response_keep(request, result);
+	disable = result->disable_endpoint;
+	if (judgement.retry_after_ms > 0)
 		lane->blocked_until = Max(lane->blocked_until,
-								  TimestampTzPlusMilliseconds(now, judgement->retry_after_ms));
+								  TimestampTzPlusMilliseconds(now, judgement.retry_after_ms));
 	note_result(lane, result, now);
-	govern(lane, request, judgement, result->started_at, now);
+	govern(lane, request, &judgement, result->started_at, now);
 	lane->failures = result->outcome == OUTCOME_DELIVERED ? 0 : lane->failures + 1;
 	lane->in_flight--;
 	lane->activity++;
 	in_flight--;
 	if (request->batch_count > 0)
-		end_batch(request, judgement, random, now);
+		end_batch(request, &judgement, random, now);
 	else
-		end_delivery(delivery, judgement->retry_after_ms, random, now);
+		end_delivery(delivery, judgement.retry_after_ms, random, now);
 	postrider_request_release(request);
 	if (disable && endpoint->enabled)
 		report(endpoint, GOVERNOR_DISABLED, NULL);
 	if (!endpoint->enabled)
 		postrider_engine_endpoint_changed(endpoint);
 	update_lane(lane, now);
-}
-
-static void
-end_request(Request *request, CURLcode code, TimestampTz now)
-{
-	AttemptResult *result = &request->delivery->result;
-	Judgement	judgement;
-
-	postrider_judge(request, code, now, result, &judgement);
-	postrider_response_keep(request, result);
-	conclude(request, &judgement, now);
-}
-
-Request *
-postrider_engine_next_call(void)
-{
-	return dlist_is_empty(&calls) ? NULL :
-		dlist_container(Request, node, dlist_pop_head_node(&calls));
-}
-
-void
-postrider_engine_call_ended(Request *call, const char *problem, bool timed_out)
-{
-	MemoryContext old = MemoryContextSwitchTo(engine_context);
-	TimestampTz now = GetCurrentTimestamp();
-	AttemptResult *result = &call->delivery->result;
-	Judgement	judgement = {
-		.answered = !timed_out,
-		.healthy = problem == NULL,
-		.timed_out = timed_out,
-		.hint = {.limit = -1, .remaining = -1, .reset_at_us = -1, .retry_at_us = -1}
-	};
-
-	result->sent = true;
-	result->outcome = problem ? OUTCOME_RETRY : OUTCOME_DELIVERED;
-	result->error_code = problem == NULL ? NULL : timed_out ? "timeout" : "function";
-	result->error = problem ? pstrdup(problem) : NULL;
-	result->duration_ms = (now - result->started_at) / 1000.0;
-	conclude(call, &judgement, now);
-	MemoryContextSwitchTo(old);
 }
 
 /* Takes from curl what has ended. */
@@ -725,8 +682,6 @@ postrider_engine_timeout_ms(TimestampTz now)
 	Lane	   *blocked = first_blocked();
 	TimestampTz deadline = Min(curl_deadline, blocked ? blocked->ready_at : DT_NOEND);
 
-	if (!dlist_is_empty(&calls))
-		return 0;
 	if (deadline == DT_NOEND)
 		return -1;
 	if (deadline <= now)

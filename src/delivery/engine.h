@@ -12,7 +12,6 @@
 #include "postgres.h"
 
 #include "delivery/lane.h"
-#include "delivery/request.h"
 #include "model.h"
 
 /* What people want to hear of an endpoint; palloc'd, as its name. */
@@ -91,12 +90,5 @@ extern void postrider_engine_finished_clear(void);
 
 extern int	postrider_engine_in_flight(void);
 extern int	postrider_engine_queued(void);
-
-/*
- * Endpoints that are functions: what is to be called next, or NULL; and how that has
- * ended: with a problem, or with NULL.  The call is not to be touched afterwards.
- */
-extern Request *postrider_engine_next_call(void);
-extern void postrider_engine_call_ended(Request *call, const char *problem, bool timed_out);
 
 #endif							/* POSTRIDER_ENGINE_H */

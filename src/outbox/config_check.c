@@ -24,7 +24,6 @@
 #include "outbox/name.h"
 #include "outbox/policy_row.h"
 #include "outbox/batch_row.h"
-#include "outbox/function_row.h"
 #include "outbox/request_row.h"
 #include "outbox/response_row.h"
 #include "outbox/topic_schema.h"
@@ -135,7 +134,6 @@ check_request(TriggerRow *row)
 		postrider_headers_require(DatumGetJsonbP(headers));
 	error_context_stack = context.previous;
 	postrider_request_row_require(row);
-	postrider_function_row_require(row);
 }
 
 static void

@@ -11,7 +11,6 @@
 #include "catalog/pg_type.h"
 #include "content/header.h"
 #include "executor/spi.h"
-#include "outbox/function_row.h"
 #include "outbox/request_row.h"
 #include "security/guard.h"
 #include "utils/builtins.h"
@@ -241,10 +240,6 @@ postrider_request_row_read(TupleDesc desc, HeapTuple tuple, Endpoint *endpoint)
 	};
 	RequestProblem problem;
 
-	endpoint->function = get_text(desc, tuple, "function");
-	endpoint->run_as = get_text(desc, tuple, "run_as");
-	if (endpoint->function)
-		columns.format = "raw";
 	if (!make_shape(&columns, &endpoint->shape, &problem))
 	{
 		/* Possible only if the trigger was disabled. */
@@ -282,7 +277,7 @@ postrider_request_row_require_url(const TriggerRow *row)
 {
 	char	   *url = postrider_trigger_new_text(row, "url");
 
-	if (url != NULL && !postrider_function_row_is(row))
+	if (url != NULL)
 		postrider_guard_require_url(fill_places(url));
 }
 
@@ -302,7 +297,7 @@ postrider_request_row_require(const TriggerRow *row)
 	RequestShape shape;
 	RequestProblem problem;
 
-	if (columns.method == NULL || columns.url == NULL || postrider_function_row_is(row))
+	if (columns.method == NULL || columns.url == NULL)
 		return;					/* the table's constraints say so */
 	if (strcmp(columns.method, "POST") != 0 && strcmp(columns.method, "PUT") != 0 &&
 		strcmp(columns.method, "PATCH") != 0 && strcmp(columns.method, "GET") != 0 &&

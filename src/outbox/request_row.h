@@ -18,7 +18,7 @@
 /* For the list of a SELECT from postrider.endpoint as "alias"; besides url, method, headers. */
 #define POSTRIDER_REQUEST_COLUMNS(alias) \
 	alias ".format, " alias ".body_template, " alias ".content_type, " \
-	alias ".idempotency_key, " alias ".function, " alias ".run_as"
+	alias ".idempotency_key"
 
 /*
  * Reads the endpoint's shape, in CurrentMemoryContext.  Its url, method and headers

@@ -59,7 +59,6 @@
 #include "worker/announce.h"
 #include "worker/careful.h"
 #include "worker/feed.h"
-#include "worker/function_call.h"
 #include "worker/health.h"
 #include "worker/keep.h"
 #include "worker/keys.h"
@@ -96,9 +95,6 @@
 #define GATHER_BUCKET_US	10000
 #define GATHER_MESSAGES		25	/* 2,500/s */
 #define GATHER_MS			1
-
-/* Functions are called for so long before the network is served again. */
-#define CALLS_MS			5
 
 PGDLLEXPORT void postrider_worker_main(Datum main_arg);
 
@@ -239,13 +235,14 @@ read_log(void)
 	pg_atomic_fetch_add_u64(&counters->messages_read, messages);
 }
 
-/* Writes down what has ended, and commits the step. */
+/* Writes down what has ended. */
 static void
-settle_step(void)
+settle(void)
 {
 	dlist_head *finished = postrider_engine_finished();
 	SettleTotals totals;
 
+	postrider_step_begin("settling deliveries");
 	postrider_settle_write(finished, &totals);
 	if (postrider_keys_settle())
 		totals.next_due = DT_NOBEGIN;
@@ -258,32 +255,6 @@ settle_step(void)
 	pg_atomic_fetch_add_u64(&counters->delivered, totals.delivered);
 	pg_atomic_fetch_add_u64(&counters->retried, totals.retried);
 	pg_atomic_fetch_add_u64(&counters->dead, totals.dead);
-}
-
-static void
-settle(void)
-{
-	postrider_step_begin("settling deliveries");
-	settle_step();
-}
-
-/* Calls functions for a while, each in the transaction that settles its delivery. */
-static void
-run_calls(TimestampTz now)
-{
-	Request    *request;
-
-	while (!TimestampDifferenceExceeds(now, GetCurrentTimestamp(), CALLS_MS) &&
-		   (request = postrider_engine_next_call()) != NULL)
-	{
-		char	   *problem;
-		bool		timed_out;
-
-		postrider_step_begin("calling a function");
-		problem = postrider_function_call(request->delivery, &timed_out);
-		postrider_engine_call_ended(request, problem, timed_out);
-		settle_step();
-	}
 }
 
 /*
@@ -508,7 +479,6 @@ work(void)
 	if (postrider_deferred_total() > 0)
 		postrider_feed_load_deferred(now);
 	postrider_engine_run(now);
-	run_calls(now);
 	handling = false;
 	if (settle_is_due(now))
 		settle();
