@@ -43,6 +43,7 @@ create table postrider.endpoint (
 	batch_failed jsonpath,
 	response_excerpt_bytes integer not null default 1024,
 	reply_topic text,
+	run_as text,
 	signing_secret text references postrider.secret (name),
 	enabled boolean not null default true,
 	disabled_reason text,
@@ -56,7 +57,7 @@ comment on table postrider.endpoint is
 comment on column postrider.endpoint.id is 'Number of the endpoint, as in attempt and pending.';
 comment on column postrider.endpoint.name is 'Name by which subscriptions and postrider.send() refer to it; it cannot be changed.';
 comment on column postrider.endpoint.tenant is 'If set, the endpoint gets only messages of this tenant.';
-comment on column postrider.endpoint.url is 'Where to send: an http or https URL without user info.';
+comment on column postrider.endpoint.url is 'Where to send: an http or https URL without user info; or function:schema.name(postrider.message), see postrider.on_message().';
 comment on column postrider.endpoint.method is 'HTTP method: POST, PUT or PATCH.';
 comment on column postrider.endpoint.headers is 'Headers added to every request: a JSON object of strings. They replace postrider''s own Content-Type and User-Agent; headers of a message replace these.';
 comment on column postrider.endpoint.timeout is 'Time for one attempt, from connect to the last byte of the response.';
@@ -88,6 +89,7 @@ comment on column postrider.endpoint.batch_template is 'Body of a batch, with {{
 comment on column postrider.endpoint.batch_failed is 'Path in the response to the positions of the records that failed, such as $.errors[*].index; only those are retried.';
 comment on column postrider.endpoint.response_excerpt_bytes is 'So many bytes of the response of a failed attempt are kept in attempt and dead_letter, from 0 to 65536.';
 comment on column postrider.endpoint.reply_topic is 'If set, the response of each delivered message is emitted as a message of this topic, with the key and tenant of the message.';
+comment on column postrider.endpoint.run_as is 'For functions: the role as which it is called; NULL: the one that writes the row, which must be a member of it.';
 comment on column postrider.endpoint.signing_secret is 'Name of the secret that signs requests (Standard Webhooks); without one, requests are not signed.';
 comment on column postrider.endpoint.enabled is 'While false nothing is sent; what is owed is held, and flows when the endpoint is enabled again.';
 comment on column postrider.endpoint.disabled_reason is 'Why the worker disabled the endpoint, if it did.';

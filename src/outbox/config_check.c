@@ -20,6 +20,7 @@
 #include "content/header.h"
 #include "content/topic.h"
 #include "fmgr.h"
+#include "outbox/function_row.h"
 #include "outbox/name.h"
 #include "outbox/policy_row.h"
 #include "outbox/response_row.h"
@@ -128,7 +129,7 @@ check_request(TriggerRow *row)
 	Datum		headers;
 
 	error_context_stack = &context;
-	if (url != NULL)
+	if (url != NULL && postrider_function_of_url(url) == NULL)
 		postrider_guard_require_url(url);
 	if (postrider_trigger_get_new(row, "headers", JSONBOID, &headers))
 		postrider_headers_require(DatumGetJsonbP(headers));
@@ -298,6 +299,7 @@ postrider_check_endpoint(PG_FUNCTION_ARGS)
 	check_signing_secret(&row);
 	postrider_policy_require(&row);
 	postrider_response_row_require(&row);
+	row.tuple = postrider_function_row_require(&row);
 	return PointerGetDatum(clear_disabled_reason(&row));
 }
 
