@@ -93,6 +93,8 @@ typedef struct Endpoint
 	int64	   *schedule_ms;
 	int			response_excerpt_bytes; /* of a failed attempt's response */
 	char	   *reply_topic;	/* the response becomes a message; or NULL */
+	char	   *function;		/* called in place of a request, as ... */
+	char	   *run_as;			/* ... this role; NULL: url is a URL */
 	Policy		policy;			/* limits, breaker, order, batches */
 	unsigned char *signing_key; /* NULL: do not sign */
 	Size		signing_key_length;

@@ -12,6 +12,7 @@
 #include "content/header.h"
 #include "content/topic.h"
 #include "outbox/config.h"
+#include "outbox/function_row.h"
 #include "outbox/mapping_reference.h"
 #include "outbox/policy_row.h"
 #include "outbox/response_row.h"
@@ -30,7 +31,7 @@ static SqlStatement select_endpoints = {
 	"select e.id, e.name, e.tenant, e.url, e.method, e.headers, e.timeout,"
 	" e.max_attempts, e.backoff_base, e.backoff_max, e.retry_schedule,"
 	" e.signing_secret, s.ciphertext, e.enabled and e.paused_at is null,"
-	POSTRIDER_POLICY_COLUMNS(" e") "," POSTRIDER_RESPONSE_COLUMNS(" e")
+	POSTRIDER_POLICY_COLUMNS(" e") "," POSTRIDER_RESPONSE_COLUMNS(" e") ", e.run_as"
 	" from postrider.endpoint e"
 	" left join postrider.secret s on s.name = e.signing_secret"
 	" where e.id % $2 = $1",
@@ -213,6 +214,7 @@ read_endpoint(uint64 row, Endpoint *endpoint, MemoryContext context)
 	read_policy(row, endpoint);
 	tuple = postrider_sql_row(row, &desc);
 	postrider_response_row_read(desc, tuple, endpoint);
+	postrider_function_row_read(desc, tuple, endpoint);
 	endpoint->policy_context = context;
 	MemoryContextSwitchTo(old);
 }

@@ -11,6 +11,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "executor/spi.h"
 #include "miscadmin.h"
 #include "outbox/function_row.h"
 #include "util/compat.h"
@@ -180,4 +181,19 @@ postrider_function_row_require(TriggerRow *row)
 		return row->tuple;
 	require_function(row, function, require_role(run_as));
 	return row->tuple;
+}
+
+void
+postrider_function_row_read(TupleDesc desc, HeapTuple tuple, Endpoint *endpoint)
+{
+	const char *function = postrider_function_of_url(endpoint->url);
+	bool		isnull;
+	Datum		value;
+
+	if (function == NULL)
+		return;
+	value = heap_getattr(tuple, SPI_fnumber(desc, "run_as"), desc, &isnull);
+	endpoint->function = pstrdup(function);
+	endpoint->run_as = isnull ? pstrdup("") : TextDatumGetCString(value);
+	endpoint->policy.max_in_flight = 1;	/* calls are made one after the other */
 }

@@ -15,6 +15,7 @@
 
 #include "postgres.h"
 
+#include "model.h"
 #include "outbox/trigger_row.h"
 
 #define FUNCTION_URL_PREFIX "function:"
@@ -35,5 +36,12 @@ extern Oid	postrider_function_require(const char *function, Oid role);
  * write it; returns the row, with run_as set to the user if there is none.
  */
 extern HeapTuple postrider_function_row_require(TriggerRow *row);
+
+/*
+ * Reads function and run_as of an endpoint whose url has been read; strings are
+ * made in the current context.
+ */
+extern void postrider_function_row_read(TupleDesc desc, HeapTuple tuple,
+										Endpoint *endpoint);
 
 #endif							/* POSTRIDER_FUNCTION_ROW_H */
