@@ -12,7 +12,7 @@
  * restricted operation, as functions of indexes and materialized views do: it
  * cannot change the role, nor leave temporary tables, prepared statements or
  * cursors behind.  Settings that it makes, and session-level advisory
- * locks, end with the call; deferred constraints are checked within it.
+ * locks, end with the call; deferred constraints are checked at once.
  *
  * Time.  While a function runs the worker does nothing else, so there is one
  * call in a turn of its loop, and after a long one the network gets as much
@@ -74,6 +74,7 @@ static int32 called_endpoint = 0;	/* while its function runs */
 
 static TimestampTz not_before = DT_NOBEGIN;
 static bool last_was_long = false;
+static bool turn_wanted = false;	/* a lane may have its next call */
 
 /* The message, from the log or from the copy that has outlived it. */
 static SqlStatement select_message = {
@@ -139,6 +140,15 @@ postrider_function_call_start(void)
 TimestampTz
 postrider_function_call_due(void)
 {
+	turn_wanted = false;
+	return postrider_engine_first_call() ? not_before : DT_NOEND;
+}
+
+TimestampTz
+postrider_function_call_deadline(void)
+{
+	if (turn_wanted)
+		return DT_NOBEGIN;
 	return postrider_engine_first_call() ? not_before : DT_NOEND;
 }
 
@@ -255,6 +265,12 @@ call(Delivery *delivery, Datum message)
 		message = map_payload(message, delivery);
 	type = HeapTupleHeaderGetTypeId(DatumGetHeapTupleHeader(message));
 	set_options();
+
+	/*
+	 * What would be checked at commit could no longer be undone there, and a
+	 * restricted operation must not leave it until then.
+	 */
+	(void) SPI_execute("set constraints all immediate", false, 0);
 	SetUserIdAndSecContext(role, security_context | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
 	function = postrider_function_require(endpoint->function, role);
@@ -264,9 +280,6 @@ call(Delivery *delivery, Datum message)
 	if (SPI_execute_with_args(command, 1, &type, &message, NULL, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "SPI_execute failed");
 	SPI_freetuptable(SPI_tuptable);
-
-	/* What would be checked at commit could no longer be undone there. */
-	(void) SPI_execute("set constraints all immediate", false, 0);
 	SetUserIdAndSecContext(user, security_context);
 	AtEOXact_GUC(false, level);
 }
@@ -416,4 +429,5 @@ postrider_function_call_next(bool network_busy)
 	end.duration_ms = (now - end.started_at) / 1000.0f;
 	note_duration(now, end.duration_ms, network_busy);
 	postrider_engine_end_call(delivery, &end, now);
+	turn_wanted = true;
 }

@@ -15,8 +15,11 @@
 /* Once, at the start of the worker. */
 extern void postrider_function_call_start(void);
 
-/* When the next call is to be made: DT_NOEND if there is none. */
+/* When the next call is to be made, after a run of the engine; DT_NOEND: none. */
 extern TimestampTz postrider_function_call_due(void);
+
+/* How long the loop may wait: not at all after a call. */
+extern TimestampTz postrider_function_call_deadline(void);
 
 /* May the next call be long?  Then settle first what has ended. */
 extern bool postrider_function_call_is_slow(void);

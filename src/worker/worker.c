@@ -534,7 +534,7 @@ wait_ms(void)
 	if (may_read())
 		return 0;
 	deadline = Min(deadline, Min(postrider_health_due(), postrider_keep_due()));
-	deadline = Min(deadline, Min(postrider_keys_due(), postrider_function_call_due()));
+	deadline = Min(deadline, Min(postrider_keys_due(), postrider_function_call_deadline()));
 	if (postrider_shard_number() == 0)
 		deadline = Min(deadline, maintenance_at);
 	result = deadline <= now ? 0 : TimestampDifferenceMilliseconds(now, deadline);
