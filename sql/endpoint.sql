@@ -49,6 +49,7 @@ create table postrider.endpoint (
 	response_rules jsonb,
 	response_excerpt_bytes integer not null default 1024,
 	reply_topic text,
+	run_as text,
 	signing_secret text references postrider.secret (name),
 	enabled boolean not null default true,
 	disabled_reason text,
@@ -62,7 +63,7 @@ comment on table postrider.endpoint is
 comment on column postrider.endpoint.id is 'Number of the endpoint, as in attempt and pending.';
 comment on column postrider.endpoint.name is 'Name by which subscriptions and postrider.send() refer to it; it cannot be changed.';
 comment on column postrider.endpoint.tenant is 'If set, the endpoint gets only messages of this tenant.';
-comment on column postrider.endpoint.url is 'Where to send: an http or https URL without user info; path and query may have values from the message: /contacts/{{key}}?since={{$.since}}.';
+comment on column postrider.endpoint.url is 'Where to send: an http or https URL without user info; path and query may have values from the message: /contacts/{{key}}?since={{$.since}}. Or function:schema.name(postrider.message), see postrider.on_message().';
 comment on column postrider.endpoint.method is 'HTTP method: POST, PUT, PATCH, GET or DELETE.';
 comment on column postrider.endpoint.headers is 'Headers added to every request: a JSON object of strings. They replace postrider''s own Content-Type and User-Agent; headers of a message replace these.';
 comment on column postrider.endpoint.timeout is 'Time for one attempt, from connect to the last byte of the response.';
@@ -100,6 +101,7 @@ comment on column postrider.endpoint.idempotency_key is 'Name of a header that c
 comment on column postrider.endpoint.response_rules is 'What responses mean where the status does not say it: a list of conditions and actions, of which the first that holds decides; see doc/response_rules.md.';
 comment on column postrider.endpoint.response_excerpt_bytes is 'So many bytes of the response of a failed attempt are kept in attempt and dead_letter, from 0 to 65536.';
 comment on column postrider.endpoint.reply_topic is 'If set, the response of each delivered message is emitted as a message of this topic, with the key and tenant of the message.';
+comment on column postrider.endpoint.run_as is 'For functions: the role as which it is called; NULL: the one that writes the row, which must be a member of it.';
 comment on column postrider.endpoint.signing_secret is 'Name of the secret that signs requests (Standard Webhooks); without one, requests are not signed.';
 comment on column postrider.endpoint.enabled is 'While false nothing is sent; what is owed is held, and flows when the endpoint is enabled again.';
 comment on column postrider.endpoint.disabled_reason is 'Why the worker disabled the endpoint, if it did.';

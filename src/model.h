@@ -117,6 +117,8 @@ typedef struct Endpoint
 	char	   *batch_after;	/* ... and behind them; NULL if there is none */
 	JsonPath   *batch_failed;	/* in the response; or NULL */
 	JsonPath   *batch_error;	/* likewise */
+	char	   *function;		/* called in place of a request, as ... */
+	char	   *run_as;			/* ... this role; NULL: url is a URL */
 	Policy		policy;			/* limits, breaker, order, batches */
 	unsigned char *signing_key; /* NULL: do not sign */
 	Size		signing_key_length;

@@ -69,6 +69,9 @@ static dlist_head ready_lanes = DLIST_STATIC_INIT(ready_lanes);
 static int	ready_count = 0;
 static pairingheap *blocked_lanes = NULL;
 
+/* Deliveries whose functions are to be called; at most one of each lane. */
+static dlist_head calls = DLIST_STATIC_INIT(calls);
+
 /* What people want to hear of, until the worker has passed it on. */
 static dlist_head events = DLIST_STATIC_INIT(events);
 
@@ -450,6 +453,14 @@ send_next(Lane *lane, TimestampTz now)
 		postrider_governor_give_back(&lane->governor, &permit);
 		return true;
 	}
+	if (lane->endpoint->function)
+	{
+		lane->call_permit = permit;
+		lane->in_flight++;
+		lane->activity++;
+		dlist_push_tail(&calls, &delivery->node);
+		return true;
+	}
 	request = postrider_request_acquire(lane->endpoint);
 	if (lane->endpoint->policy.batch_size > 1)
 		gather(request, delivery, now);
@@ -786,6 +797,81 @@ postrider_engine_keep_wanted(void)
 
 	keep_wanted = false;
 	return result;
+}
+
+/* The first one need not be called any more: its endpoint has changed. */
+static void
+take_back_call(Delivery *delivery, TimestampTz now)
+{
+	MemoryContext old = MemoryContextSwitchTo(engine_context);
+	Lane	   *lane = delivery->endpoint->lane;
+
+	dlist_delete(&delivery->node);
+	lane->in_flight--;
+	postrider_governor_give_back(&lane->governor, &lane->call_permit);
+	if (delivery->endpoint->enabled && !delivery->endpoint->deleted)
+		enqueue(delivery, now);
+	else
+		park_behind(delivery, now);
+	update_lane(lane, now);
+	MemoryContextSwitchTo(old);
+}
+
+Delivery *
+postrider_engine_first_call(void)
+{
+	while (!held && !dlist_is_empty(&calls))
+	{
+		Delivery   *delivery = dlist_head_element(Delivery, node, &calls);
+		const Endpoint *endpoint = delivery->endpoint;
+
+		if (endpoint->enabled && !endpoint->deleted && endpoint->function != NULL)
+			return delivery;
+		take_back_call(delivery, GetCurrentTimestamp());
+	}
+	return NULL;
+}
+
+void
+postrider_engine_end_call(Delivery *delivery, const CallEnd *end, TimestampTz now)
+{
+	MemoryContext old = MemoryContextSwitchTo(engine_context);
+	Endpoint   *endpoint = delivery->endpoint;
+	Lane	   *lane = endpoint->lane;
+	AttemptResult *result = &delivery->result;
+	GovernorResult told = {
+		.answered = !end->timed_out,
+		.healthy = end->healthy,
+		.timed_out = end->timed_out,
+		.hint = {.limit = -1, .remaining = -1, .reset_at_us = -1, .retry_at_us = -1},
+		.max_wait_ms = endpoint->backoff_max_ms,
+		.in_flight = lane->in_flight,
+		.sent_at = end->started_at
+	};
+
+	dlist_delete(&delivery->node);
+	memset(result, 0, sizeof(AttemptResult));
+	result->outcome = end->outcome;
+	result->sent = true;
+	result->error_code = end->error_code;
+	result->error = end->error ? pstrdup(end->error) : NULL;
+	result->response = end->detail ? pstrdup(end->detail) : NULL;
+	result->started_at = end->started_at;
+	result->duration_ms = end->duration_ms;
+	if (result->outcome == OUTCOME_RETRY)
+		postrider_retry_decide(result, endpoint, delivery->attempts + 1, 0,
+							   delivery->message->expires_at, now,
+							   pg_prng_double(&pg_global_prng_state));
+	note_result(lane, result, now);
+	postrider_governor_result(&lane->governor, &lane->call_permit, &told, now, report, endpoint);
+	lane->failures = result->outcome == OUTCOME_DELIVERED ? 0 : lane->failures + 1;
+	lane->in_flight--;
+	lane->activity++;
+	finish_attempt(delivery);
+	if (!endpoint->enabled)
+		postrider_engine_endpoint_changed(endpoint);
+	update_lane(lane, now);
+	MemoryContextSwitchTo(old);
 }
 
 dlist_head *

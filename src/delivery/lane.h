@@ -80,6 +80,7 @@ struct Lane
 	LaneState	state;
 	TimestampTz ready_at;		/* of a blocked lane */
 	Governor	governor;
+	Permit		call_permit;	/* of its delivery that waits for its function */
 	dlist_node	node;			/* in the engine's list of ready lanes */
 	pairingheap_node heap_node; /* in its heap of blocked ones */
 	dlist_head	idle_requests;	/* Requests that are set up for the endpoint */

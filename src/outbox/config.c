@@ -13,6 +13,7 @@
 #include "content/response_rule.h"
 #include "content/topic.h"
 #include "outbox/config.h"
+#include "outbox/function_row.h"
 #include "outbox/mapping_reference.h"
 #include "outbox/policy_row.h"
 #include "outbox/batch_row.h"
@@ -34,7 +35,7 @@ static SqlStatement select_endpoints = {
 	" e.max_attempts, e.backoff_base, e.backoff_max, e.retry_schedule,"
 	" e.signing_secret, s.ciphertext, e.enabled and e.paused_at is null, e.response_rules,"
 	POSTRIDER_POLICY_COLUMNS(" e") "," POSTRIDER_RESPONSE_COLUMNS(" e") ","
-	POSTRIDER_REQUEST_COLUMNS(" e")
+	POSTRIDER_REQUEST_COLUMNS(" e") ", e.run_as"
 	" from postrider.endpoint e"
 	" left join postrider.secret s on s.name = e.signing_secret"
 	" where e.id % $2 = $1",
@@ -240,6 +241,7 @@ read_endpoint(uint64 row, Endpoint *endpoint, MemoryContext context)
 	postrider_request_row_read(desc, tuple, endpoint);
 	postrider_response_row_read(desc, tuple, endpoint);
 	postrider_batch_row_read(desc, tuple, endpoint);
+	postrider_function_row_read(desc, tuple, endpoint);
 	endpoint->policy_context = context;
 	MemoryContextSwitchTo(old);
 }

@@ -21,6 +21,7 @@
 #include "content/response_rule.h"
 #include "content/topic.h"
 #include "fmgr.h"
+#include "outbox/function_row.h"
 #include "outbox/name.h"
 #include "outbox/policy_row.h"
 #include "outbox/batch_row.h"
@@ -318,6 +319,7 @@ postrider_check_endpoint(PG_FUNCTION_ARGS)
 	postrider_policy_require(&row);
 	postrider_response_row_require(&row);
 	postrider_batch_row_require(&row);
+	row.tuple = postrider_function_row_require(&row);
 	return PointerGetDatum(clear_disabled_reason(&row));
 }
 

@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "content/header.h"
 #include "executor/spi.h"
+#include "outbox/function_row.h"
 #include "outbox/request_row.h"
 #include "security/guard.h"
 #include "utils/builtins.h"
@@ -277,7 +278,7 @@ postrider_request_row_require_url(const TriggerRow *row)
 {
 	char	   *url = postrider_trigger_new_text(row, "url");
 
-	if (url != NULL)
+	if (url != NULL && postrider_function_of_url(url) == NULL)
 		postrider_guard_require_url(fill_places(url));
 }
 

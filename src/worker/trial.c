@@ -146,6 +146,12 @@ make_request(Delivery *delivery, TimestampTz now)
 	Request    *request;
 
 	memset(&delivery->result, 0, sizeof(AttemptResult));
+	if (delivery->endpoint->function)
+	{
+		delivery->result.error_code = "function";
+		delivery->result.error = pstrdup("the endpoint is a function in this database: no request is made");
+		return NULL;
+	}
 	if (delivery->problem)
 	{
 		delivery->result.error_code = delivery->problem_code;
