@@ -251,5 +251,18 @@ ok(wait_for("select count(*) from postrider.attempt a join postrider.message m o
 	where m.topic = 'net' and outcome = 'delivered'", 500), 'requests go on');
 cmp_ok(sql("select count(*) from shop.effects where n = 0"), '<', 200, 'while calls wait');
 
+# A dump carries it along.
+sql("create database copy");
+my $dump = $node->basedir . '/dump';
+$node->command_ok([ 'pg_dump', '-f', $dump, 'postgres' ], 'a dump is made');
+my ($status, $out, $err) = $node->psql('copy', slurp_file($dump), on_error_stop => 1);
+is($status, 0, 'and restored') or diag($err);
+is($node->safe_psql('copy', "select url, run_as from postrider.endpoint where name = 'shop.effect'"),
+	'function:shop.effect(postrider.message)|app', 'with the functions and their roles');
+$node->safe_psql('copy', "truncate shop.effects; select postrider.send('shop.effect', '{\"n\": 7, \"wait\": 0}')");
+ok(eval {
+	PostriderTest::wait_until(sub { $node->safe_psql('copy', 'select string_agg(n::text, \' \') from shop.effects') eq '7' }, 'it is called');
+}, 'which are called there');
+
 $node->stop;
 done_testing();
