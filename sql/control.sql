@@ -129,9 +129,9 @@ begin
 		and (retry.status_code is null or d.status_code = retry.status_code)
 		returning d.*)
 	insert into postrider.pending (message_id, endpoint_id, due_at, attempts, reason,
-		key, topic, tenant, payload, headers, traceparent, mapping, mapping_version)
+		key, topic, tenant, payload, headers, traceparent, priority, mapping, mapping_version)
 	select r.message_id, r.endpoint_id, now(), 0, 'retry',
-		r.key, r.topic, r.tenant, r.payload, r.headers, r.traceparent,
+		r.key, r.topic, r.tenant, r.payload, r.headers, r.traceparent, r.priority,
 		r.mapping, case when s.endpoint is null then r.mapping_version else s.mapping_version end
 	from risen r join postrider.endpoint e on e.id = r.endpoint_id
 	left join lateral (
@@ -226,7 +226,9 @@ begin
 		coalesce('cancelled: ' || cancel.reason, 'cancelled by ' || session_user)
 	from gone g;
 	get diagnostics touched = row_count;
-	if touched = 0 then
+	if touched > 0 then
+		perform postrider.wake();
+	else
 		perform postrider.touched_nothing('cancel', 'Only what waits can be cancelled. Pause the endpoint first to have what is queued wait.');
 	end if;
 	return touched;
@@ -269,7 +271,9 @@ begin
 	and (purge.error_code is null or d.error_code = purge.error_code)
 	and (purge.status_code is null or d.status_code = purge.status_code);
 	get diagnostics touched = row_count;
-	if touched = 0 then
+	if touched > 0 then
+		perform postrider.wake();
+	else
 		perform postrider.touched_nothing('purge', 'Run SELECT * FROM postrider.dead_letter to see what there is.');
 	end if;
 	return touched;
@@ -349,7 +353,7 @@ begin
 			and m.id < postrider.id_floor(stop)
 			order by m.id limit 10000),
 		meant as (
-			select f.id, f.key, e.id as endpoint_id, s.mapping, s.mapping_version
+			select f.id, f.key, f.priority, e.id as endpoint_id, s.mapping, s.mapping_version
 			from found f join postrider.endpoint e on e.id = any(endpoints)
 			and (e.tenant is null or e.tenant = f.tenant)
 			left join lateral (
@@ -366,8 +370,8 @@ begin
 			and (replay.tenant is null or f.tenant = replay.tenant)
 			and (replay.filter is null or postrider.filter_matches(f.payload, replay.filter))),
 		made as (
-			insert into postrider.pending (message_id, endpoint_id, due_at, reason, key, mapping, mapping_version)
-			select m.id, m.endpoint_id, now(), 'replay', m.key, m.mapping, m.mapping_version from meant m
+			insert into postrider.pending (message_id, endpoint_id, due_at, reason, key, priority, mapping, mapping_version)
+			select m.id, m.endpoint_id, now(), 'replay', m.key, m.priority, m.mapping, m.mapping_version from meant m
 			on conflict do nothing
 			returning 1)
 		select (select count(*) from found) as found, (select count(*) from made) as made,

@@ -3,20 +3,21 @@
 create function postrider.emit(topic text, payload jsonb, key text default null,
 	headers jsonb default null, deliver_at timestamptz default null,
 	expires_at timestamptz default null, dedup_key text default null,
-	tenant text default null) returns uuid
+	tenant text default null, priority text default 'normal') returns uuid
 language c volatile parallel unsafe
 as 'MODULE_PATHNAME', 'postrider_emit';
-comment on function postrider.emit(text, jsonb, text, jsonb, timestamptz, timestamptz, text, text) is
-'Emits a message: when the transaction commits, it goes to every endpoint that has subscribed to the topic. Returns its id.';
+comment on function postrider.emit(text, jsonb, text, jsonb, timestamptz, timestamptz, text, text, text) is
+'Emits a message: when the transaction commits, it goes to every endpoint that has subscribed to the topic. Returns its id. What has priority high or critical goes before what else waits for an endpoint, bulk goes behind it.';
 
 create function postrider.send(endpoint text, payload jsonb, key text default null,
 	headers jsonb default null, deliver_at timestamptz default null,
 	expires_at timestamptz default null, dedup_key text default null,
-	tenant text default null, topic text default 'message') returns uuid
+	tenant text default null, topic text default 'message',
+	priority text default 'normal') returns uuid
 language c volatile parallel unsafe
 as 'MODULE_PATHNAME', 'postrider_send';
-comment on function postrider.send(text, jsonb, text, jsonb, timestamptz, timestamptz, text, text, text) is
-'Sends a message to one endpoint, whatever the subscriptions say, when the transaction commits. Returns its id.';
+comment on function postrider.send(text, jsonb, text, jsonb, timestamptz, timestamptz, text, text, text, text) is
+'Sends a message to one endpoint, whatever the subscriptions say, when the transaction commits. Returns its id. What has priority high or critical goes before what else waits for an endpoint, bulk goes behind it.';
 
 create function postrider.wake() returns void
 language c volatile parallel unsafe

@@ -62,7 +62,7 @@ begin
 	-- What comes next, of the deliveries that are not over.
 	return query select d.next_attempt_at, d.endpoint, d.status,
 		case d.status
-			when 'queued' then 'a worker sends it as soon as it can'
+			when 'queued' then coalesce(f.blocked_by, 'a worker sends it as soon as it can')
 			when 'scheduled' then 'not to be sent before'
 			when 'retrying' then coalesce('attempt ' || d.attempts + 1 || ' of ' || e.max_attempts || ' at the latest then', 'a worker is at it')
 			when 'held' then case when e.paused_at is not null then
@@ -71,6 +71,16 @@ begin
 					coalesce(' (' || e.disabled_reason || ')', ''), e.name) end
 		end
 	from postrider.delivery d left join postrider.endpoint e on e.name = d.endpoint
+	left join lateral (
+		-- Who goes first, where the order of a key matters.
+		select coalesce(
+			(select format('message %s of key %s is dead and blocks it; SELECT postrider.retry(%L, %L), or postrider.purge of the same',
+				l.message_id, l.key, l.message_id, e.name)
+			from postrider.dead_letter l where e.ordered and e.on_dead = 'block' and l.endpoint_id = e.id
+			and l.key = m.key and l.message_id < m.id and l.reason = 'dead' order by l.message_id limit 1),
+			(select format('message %s of key %s goes first', w.message_id, w.key)
+			from postrider.pending w where e.ordered and w.endpoint_id = e.id and w.key = m.key and w.message_id < m.id
+			and (w.reason <> 'scheduled' or w.due_at <= now()) order by w.message_id desc limit 1)) as blocked_by) f on true
 	where d.message_id = explain.message_id and d.status in ('queued', 'scheduled', 'retrying', 'held');
 
 	return query select d.died_at, e.name, 'dead letter',

@@ -6,8 +6,8 @@ revoke all on all tables in schema postrider from public;
 grant usage on schema postrider to postrider_writer, postrider_reader, postrider_admin;
 
 grant execute on function
-	postrider.emit(text, jsonb, text, jsonb, timestamptz, timestamptz, text, text),
-	postrider.send(text, jsonb, text, jsonb, timestamptz, timestamptz, text, text, text),
+	postrider.emit(text, jsonb, text, jsonb, timestamptz, timestamptz, text, text, text),
+	postrider.send(text, jsonb, text, jsonb, timestamptz, timestamptz, text, text, text, text),
 	postrider.watch(regclass, text, text[], name[], text, name[]),
 	postrider.unwatch(regclass, text),
 	postrider.narrow_watch(regclass, text, text[]),

@@ -11,7 +11,8 @@ create table postrider.message (
 	headers jsonb,
 	deliver_at timestamptz,
 	expires_at timestamptz,
-	traceparent text
+	traceparent text,
+	priority smallint
 ) partition by range (id);
 create index message_xid_idx on postrider.message (xid);
 comment on table postrider.message is
@@ -27,6 +28,7 @@ comment on column postrider.message.headers is 'Headers for this message''s requ
 comment on column postrider.message.deliver_at is 'Not to be sent before this time.';
 comment on column postrider.message.expires_at is 'Not to be sent after this time.';
 comment on column postrider.message.traceparent is 'W3C trace context of the emitter.';
+comment on column postrider.message.priority is '0 bulk, 1 normal (as is NULL), 2 high, 3 critical: what is high or critical goes before the others that wait for the same endpoint.';
 
 create table postrider.attempt (
 	message_id uuid not null,
@@ -36,7 +38,7 @@ create table postrider.attempt (
 	attempt smallint not null,
 	status_code smallint,
 	outcome text not null
-		constraint attempt_outcome check (outcome operator(pg_catalog.=) any (array['delivered', 'retry', 'dead', 'expired', 'cancelled'])),
+		constraint attempt_outcome check (outcome operator(pg_catalog.=) any (array['delivered', 'retry', 'dead', 'expired', 'cancelled', 'superseded'])),
 	error_code text,
 	error text,
 	response text,
@@ -51,7 +53,7 @@ comment on column postrider.attempt.endpoint_id is 'The endpoint.';
 comment on column postrider.attempt.duration_ms is 'How long it took, in milliseconds.';
 comment on column postrider.attempt.attempt is 'Counts the attempts at this delivery from 1; 0 where nothing was sent. It stops at 32767.';
 comment on column postrider.attempt.status_code is 'HTTP status, if there was a response.';
-comment on column postrider.attempt.outcome is 'delivered; retry (failed, will be tried again); dead (given up); expired; cancelled.';
+comment on column postrider.attempt.outcome is 'delivered; retry (failed, will be tried again); dead (given up); expired; cancelled; superseded (a newer message of its key is sent in its place).';
 comment on column postrider.attempt.error_code is 'What went wrong, in one word: http_503, timeout, connect, tls, dns, address_refused, ...';
 comment on column postrider.attempt.error is 'What went wrong, in a sentence.';
 comment on column postrider.attempt.response is 'The beginning of the response body, kept when the attempt failed.';

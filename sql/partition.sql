@@ -72,7 +72,7 @@ begin
 			order by p.message_id limit 5000)
 		update postrider.pending p set topic = m.topic, tenant = m.tenant,
 			payload = m.payload, headers = m.headers, expires_at = m.expires_at,
-			traceparent = m.traceparent, key = m.key
+			traceparent = m.traceparent, key = m.key, priority = m.priority
 		from owed o join %1$s m on m.id = o.message_id
 		where p.message_id = o.message_id and p.endpoint_id = o.endpoint_id', relation)
 		using before;

@@ -14,11 +14,14 @@ create table postrider.pending (
 	headers jsonb,
 	expires_at timestamptz,
 	traceparent text,
+	priority smallint,
 	mapping text,
 	mapping_version integer,
 	primary key (message_id, endpoint_id)
 ) with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 500, fillfactor = 80);
 create index pending_endpoint_id_due_at_idx on postrider.pending (endpoint_id, due_at);
+create index pending_urgent_idx on postrider.pending (endpoint_id, due_at) where priority operator(pg_catalog.>) 1;
+create index pending_key_idx on postrider.pending (endpoint_id, key, message_id) where key is not null;
 comment on table postrider.pending is
 'Deliveries that are owed later: retries, scheduled messages, what a slow endpoint could not take yet, what is held for a disabled one.';
 comment on column postrider.pending.message_id is 'The message.';
@@ -33,6 +36,7 @@ comment on column postrider.pending.payload is 'Copy of the message.';
 comment on column postrider.pending.headers is 'Copy of the message.';
 comment on column postrider.pending.expires_at is 'Copy of the message.';
 comment on column postrider.pending.traceparent is 'Copy of the message.';
+comment on column postrider.pending.priority is 'Priority of the message.';
 comment on column postrider.pending.mapping is 'Name of the mapping by which the payload becomes what is sent, if any.';
 comment on column postrider.pending.mapping_version is 'Version of the mapping; NULL: the newest one.';
 
@@ -53,11 +57,13 @@ create table postrider.dead_letter (
 	headers jsonb,
 	expires_at timestamptz,
 	traceparent text,
+	priority smallint,
 	mapping text,
 	mapping_version integer,
 	primary key (message_id, endpoint_id)
 );
 create index on postrider.dead_letter (endpoint_id, died_at);
+create index on postrider.dead_letter (endpoint_id, key, message_id) where key is not null;
 comment on table postrider.dead_letter is
 'Deliveries that were given up, with the reason and a copy of the message. postrider.retry() sends one again; deleting a row forgets it.';
 comment on column postrider.dead_letter.message_id is 'The message.';
@@ -75,5 +81,6 @@ comment on column postrider.dead_letter.payload is 'Copy of the message.';
 comment on column postrider.dead_letter.headers is 'Copy of the message.';
 comment on column postrider.dead_letter.expires_at is 'Copy of the message.';
 comment on column postrider.dead_letter.traceparent is 'Copy of the message.';
+comment on column postrider.dead_letter.priority is 'Copy of the message.';
 comment on column postrider.dead_letter.mapping is 'Name of the mapping by which the payload becomes what is sent, if any.';
 comment on column postrider.dead_letter.mapping_version is 'Version of the mapping; NULL: the newest one.';

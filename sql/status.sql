@@ -33,7 +33,7 @@ select p.message_id,
 	case when p.payload is null then m.tenant else p.tenant end as tenant,
 	e.name as endpoint,
 	case p.reason when 'scheduled' then 'scheduled' when 'retry' then 'retrying'
-		when 'held' then 'held' else case when p.attempts > 0 then 'retrying' else 'queued' end end as status,
+		when 'held' then 'held' when 'ordered' then 'queued' else case when p.attempts > 0 then 'retrying' else 'queued' end end as status,
 	p.attempts,
 	a.status_code,
 	a.error,
@@ -87,7 +87,7 @@ comment on column postrider.delivery.topic is 'Topic of the message.';
 comment on column postrider.delivery.key is 'Key of the message.';
 comment on column postrider.delivery.tenant is 'Tenant of the message.';
 comment on column postrider.delivery.endpoint is 'The endpoint; NULL if it was deleted since.';
-comment on column postrider.delivery.status is 'queued, scheduled, retrying, held (the endpoint is disabled), delivered, dead, expired or cancelled.';
+comment on column postrider.delivery.status is 'queued, scheduled, retrying, held (the endpoint is disabled), delivered, dead, expired, cancelled or superseded.';
 comment on column postrider.delivery.attempts is 'Attempts so far.';
 comment on column postrider.delivery.status_code is 'HTTP status of the last attempt.';
 comment on column postrider.delivery.error is 'What went wrong at the last attempt.';

@@ -41,6 +41,8 @@ typedef struct Message
 	int			header_count;
 	Header	   *headers;		/* or NULL */
 	char	   *traceparent;	/* or NULL */
+	char	   *key;			/* or NULL */
+	int			priority;		/* policy/priority.h */
 	char	   *body;			/* request body, body_length bytes; NULL if all
 								 * deliveries have their own */
 	Size		body_length;
@@ -49,6 +51,7 @@ typedef struct Message
 } Message;
 
 typedef struct Lane Lane;		/* delivery/lane.h */
+typedef struct KeyEntry KeyEntry;	/* delivery/key_gate.h */
 typedef struct ReadChunk ReadChunk; /* outbox/progress.h */
 typedef struct MappingReference MappingReference;	/* outbox/mapping_reference.h */
 
@@ -106,7 +109,8 @@ typedef enum AttemptOutcome
 	OUTCOME_RETRY,
 	OUTCOME_DEAD,
 	OUTCOME_EXPIRED,
-	OUTCOME_CANCELLED
+	OUTCOME_CANCELLED,
+	OUTCOME_SUPERSEDED			/* a newer message of its key goes in its place */
 } AttemptOutcome;
 
 /* What came of an attempt; the strings belong to the Delivery. */
@@ -131,6 +135,7 @@ typedef enum PendingReason
 	PENDING_RETRY,
 	PENDING_OVERFLOW,
 	PENDING_HELD,
+	PENDING_ORDERED,			/* others of its key come first */
 	PENDING_IN_FLIGHT
 } PendingReason;
 
@@ -164,6 +169,8 @@ typedef struct Delivery
 	TimestampTz loaded_at;		/* when it came into memory */
 	int			attempts;		/* tries before the current one */
 	bool		has_pending_row;	/* there is a row in pending for it */
+	bool		in_queue;		/* of its lane */
+	KeyEntry   *key_entry;		/* it is the head of its key; or NULL */
 
 	/* set when it is handed over for settling */
 	SettleKind	settle;

@@ -34,6 +34,7 @@
 #include "delivery/classify.h"
 #include "delivery/descriptor.h"
 #include "delivery/engine.h"
+#include "delivery/key_gate.h"
 #include "delivery/request.h"
 #include "delivery/retry.h"
 #include "delivery/watch.h"
@@ -207,8 +208,10 @@ unblock_lanes(TimestampTz now)
 	}
 }
 
-void
-postrider_engine_submit(Delivery *delivery, TimestampTz now)
+static void apply(GateEffects *effects);
+
+static void
+enqueue(Delivery *delivery, TimestampTz now)
 {
 	Lane	   *lane = delivery->endpoint->lane;
 
@@ -217,11 +220,48 @@ postrider_engine_submit(Delivery *delivery, TimestampTz now)
 	update_lane(lane, now);
 }
 
+void
+postrider_engine_submit(Delivery *delivery, TimestampTz now)
+{
+	GateEffects effects;
+
+	if (!postrider_key_gate_concerns(delivery))
+	{
+		enqueue(delivery, now);
+		return;
+	}
+	postrider_gate_effects_init(&effects);
+	postrider_key_gate_enter(delivery, false, &effects);
+	apply(&effects);
+}
+
+void
+postrider_engine_overflow(Delivery *delivery, TimestampTz now)
+{
+	GateEffects effects;
+
+	if (!postrider_key_gate_concerns(delivery))
+	{
+		postrider_engine_park(delivery, PENDING_OVERFLOW, now);
+		return;
+	}
+	postrider_gate_effects_init(&effects);
+	postrider_key_gate_enter(delivery, true, &effects);
+	apply(&effects);
+}
+
 static void
 finish(Delivery *delivery)
 {
+	GateEffects effects;
+
 	dlist_push_tail(&finished, &delivery->node);
 	finished_count++;
+	if (delivery->key_entry == NULL)
+		return;
+	postrider_gate_effects_init(&effects);
+	postrider_key_gate_leave(delivery, &effects);
+	apply(&effects);
 }
 
 static void
@@ -231,6 +271,19 @@ finish_attempt(Delivery *delivery)
 	finish(delivery);
 }
 
+/* Ends a delivery to which no request was made. */
+static void
+end_unsent(Delivery *delivery, AttemptOutcome outcome, const char *error_code,
+		   const char *error, TimestampTz now)
+{
+	memset(&delivery->result, 0, sizeof(AttemptResult));
+	delivery->result.outcome = outcome;
+	delivery->result.error_code = error_code;
+	delivery->result.error = MemoryContextStrdup(engine_context, error);
+	delivery->result.started_at = now;
+	finish_attempt(delivery);
+}
+
 void
 postrider_engine_park(Delivery *delivery, PendingReason reason, TimestampTz until)
 {
@@ -238,6 +291,40 @@ postrider_engine_park(Delivery *delivery, PendingReason reason, TimestampTz unti
 	delivery->park_reason = reason;
 	delivery->park_until = until;
 	finish(delivery);
+}
+
+/* What the gate of keys has sent to the table. */
+static void
+park_behind(Delivery *delivery, TimestampTz now)
+{
+	const Endpoint *endpoint = delivery->endpoint;
+
+	if (endpoint->deleted)
+		end_unsent(delivery, OUTCOME_CANCELLED, "endpoint_deleted",
+				   "the endpoint was deleted", now);
+	else if (!endpoint->enabled)
+		postrider_engine_park(delivery, PENDING_HELD, DT_NOEND);
+	else if (endpoint->policy.ordered)
+		postrider_engine_park(delivery, PENDING_ORDERED, DT_NOEND);
+	else
+		postrider_engine_park(delivery, PENDING_OVERFLOW, now);
+}
+
+/* Does what the gate of keys has decided. */
+static void
+apply(GateEffects *effects)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	queued -= effects->taken_from_lane;
+	while (!dlist_is_empty(&effects->superseded))
+		end_unsent(dlist_container(Delivery, node, dlist_pop_head_node(&effects->superseded)),
+				   OUTCOME_SUPERSEDED, "superseded",
+				   "a newer message of its key is sent in its place", now);
+	while (!dlist_is_empty(&effects->park))
+		park_behind(dlist_container(Delivery, node, dlist_pop_head_node(&effects->park)), now);
+	while (!dlist_is_empty(&effects->go))
+		enqueue(dlist_container(Delivery, node, dlist_pop_head_node(&effects->go)), now);
 }
 
 /* Ends a delivery that cannot be sent, with the failure that is in its result. */
@@ -253,27 +340,20 @@ fail_unsent(Delivery *delivery, TimestampTz now)
 	finish_attempt(delivery);
 }
 
-static void
-expire(Delivery *delivery, TimestampTz now)
+/* Ends it if it cannot be sent any more; false if it can. */
+static bool
+end_if_hopeless(Delivery *delivery, TimestampTz now)
 {
-	delivery->result.outcome = OUTCOME_EXPIRED;
-	delivery->result.sent = false;
-	delivery->result.error_code = "expired";
-	delivery->result.error = pstrdup("the message expired before it could be delivered");
-	delivery->result.started_at = now;
-	finish_attempt(delivery);
-}
+	if (delivery->message->expires_at <= now)
+		end_unsent(delivery, OUTCOME_EXPIRED, "expired",
+				   "the message expired before it could be delivered", now);
+	else if (delivery->problem)
 
-/* The payload does not fit the mapping: no fault of the endpoint's. */
-static void
-give_up_unmapped(Delivery *delivery, TimestampTz now)
-{
-	delivery->result.outcome = OUTCOME_DEAD;
-	delivery->result.sent = false;
-	delivery->result.error_code = "mapping";
-	delivery->result.error = pstrdup(delivery->problem);
-	delivery->result.started_at = now;
-	finish_attempt(delivery);
+		/* The payload does not fit the mapping: no fault of the endpoint's. */
+		end_unsent(delivery, OUTCOME_DEAD, "mapping", delivery->problem, now);
+	else
+		return false;
+	return true;
 }
 
 /* Notes what people want to hear of an endpoint. */
@@ -314,16 +394,9 @@ send_next(Lane *lane, TimestampTz now)
 	delivery = postrider_lane_pop(lane, now);
 	queued--;
 	memset(&delivery->result, 0, sizeof(AttemptResult));
-	if (delivery->message->expires_at <= now)
+	if (end_if_hopeless(delivery, now))
 	{
 		postrider_governor_give_back(&lane->governor, &permit);
-		expire(delivery, now);
-		return true;
-	}
-	if (delivery->problem)
-	{
-		postrider_governor_give_back(&lane->governor, &permit);
-		give_up_unmapped(delivery, now);
 		return true;
 	}
 	request = postrider_request_acquire(lane->endpoint);
@@ -540,18 +613,54 @@ empty_lane(Lane *lane, TimestampTz now)
 		Delivery   *delivery = postrider_lane_pop(lane, now);
 
 		queued--;
-		if (!lane->endpoint->deleted)
-		{
-			postrider_engine_park(delivery, PENDING_HELD, DT_NOEND);
-			continue;
-		}
-		memset(&delivery->result, 0, sizeof(AttemptResult));
-		delivery->result.outcome = OUTCOME_CANCELLED;
-		delivery->result.error_code = "endpoint_deleted";
-		delivery->result.error = pstrdup("the endpoint was deleted");
-		delivery->result.started_at = now;
-		finish_attempt(delivery);
+		park_behind(delivery, now);
 	}
+}
+
+/* All that waits behind others of its key is handed back. */
+static void
+empty_gate(Endpoint *endpoint)
+{
+	GateEffects effects;
+
+	postrider_gate_effects_init(&effects);
+	postrider_key_gate_empty(endpoint, &effects);
+	apply(&effects);
+}
+
+/* What is in the lane has not passed the gate yet. */
+static void
+lead_through_gate(Lane *lane, TimestampTz now)
+{
+	dlist_head	passed = DLIST_STATIC_INIT(passed);
+
+	while (lane->queued > 0)
+	{
+		Delivery   *delivery = postrider_lane_pop(lane, now);
+
+		queued--;
+		dlist_push_tail(&passed, &delivery->node);
+	}
+	while (!dlist_is_empty(&passed))
+		postrider_engine_submit(dlist_container(Delivery, node, dlist_pop_head_node(&passed)),
+								now);
+}
+
+/* The endpoint is, or is no longer, one of those that key_gate.h is about. */
+static void
+update_gate(Endpoint *endpoint, TimestampTz now)
+{
+	Lane	   *lane = endpoint->lane;
+	bool		gated = endpoint->policy.ordered || endpoint->policy.coalesce;
+
+	lane->keys_known = false;
+	if (!endpoint->enabled || endpoint->deleted || !gated)
+		empty_gate(endpoint);
+	if (endpoint->deleted || !gated)
+		postrider_key_gate_forget(endpoint);
+	if (gated && !lane->gated)
+		lead_through_gate(lane, now);
+	lane->gated = gated;
 }
 
 void
@@ -560,6 +669,7 @@ postrider_engine_endpoint_changed(Endpoint *endpoint)
 	MemoryContext old = MemoryContextSwitchTo(engine_context);
 	TimestampTz now = GetCurrentTimestamp();
 
+	update_gate(endpoint, now);
 	if (!endpoint->enabled || endpoint->deleted)
 		empty_lane(endpoint->lane, now);
 	update_lane(endpoint->lane, now);
@@ -569,7 +679,9 @@ postrider_engine_endpoint_changed(Endpoint *endpoint)
 bool
 postrider_engine_endpoint_idle(const Endpoint *endpoint)
 {
-	return endpoint->lane->queued == 0 && endpoint->lane->in_flight == 0;
+	const Lane *lane = endpoint->lane;
+
+	return lane->queued == 0 && lane->in_flight == 0 && lane->waiting == 0;
 }
 
 void
@@ -577,6 +689,7 @@ postrider_engine_forget(Endpoint *endpoint)
 {
 	Assert(endpoint->lane->state == LANE_RESTING);
 	postrider_request_discard_idle(endpoint);
+	postrider_key_gate_forget(endpoint);
 	pfree(endpoint->lane);
 	endpoint->lane = NULL;
 }

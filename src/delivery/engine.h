@@ -37,6 +37,9 @@ extern int	postrider_engine_start(void);
 /* Puts a delivery at the end of its endpoint's lane. */
 extern void postrider_engine_submit(Delivery *delivery, TimestampTz now);
 
+/* Its lane has no room: the delivery goes to the table pending. */
+extern void postrider_engine_overflow(Delivery *delivery, TimestampTz now);
+
 /*
  * Does all that can be done without waiting: starts requests, moves data,
  * collects what has ended.

@@ -34,7 +34,8 @@ postrider_lane_create(Endpoint *endpoint)
 
 	lane->endpoint = endpoint;
 	lane->health_slot = -1;
-	dlist_init(&lane->queue);
+	for (int level = 0; level < PRIORITY_LEVELS; level++)
+		dlist_init(&lane->queue[level]);
 	dlist_init(&lane->idle_requests);
 	return lane;
 }
@@ -58,12 +59,12 @@ postrider_lane_room(const Lane *lane)
 	Size		average;
 	Size		free_bytes = postrider_memory_free();
 
-	if (lane->queued == 0)
+	if (lane->queued == 0 && lane->waiting == 0)
 		return free_bytes > 0 ? LANE_CAPACITY : 1;
-	if (lane->queued >= LANE_CAPACITY || lane->queued_bytes >= free_bytes)
+	if (lane->queued + lane->waiting >= LANE_CAPACITY || lane->queued_bytes >= free_bytes)
 		return 0;
-	average = lane->queued_bytes / lane->queued + 1;
-	return Min(LANE_CAPACITY - lane->queued,
+	average = lane->queued_bytes / Max(lane->queued, 1) + 1;
+	return Min(LANE_CAPACITY - lane->queued - lane->waiting,
 			   (int) ((free_bytes - lane->queued_bytes) / average) + 1);
 }
 
@@ -94,25 +95,46 @@ postrider_lane_offer(Lane *lane, TimestampTz now)
 	return LANE_OVERFLOWS;
 }
 
+bool
+postrider_lane_takes_urgent(const Lane *lane, int priority)
+{
+	return priority >= PRIORITY_HIGH && lane->level_count[priority] < LANE_URGENT_ROOM &&
+		postrider_memory_free() > lane->queued_bytes;
+}
+
 void
 postrider_lane_push(Lane *lane, Delivery *delivery, TimestampTz now)
 {
-	dlist_push_tail(&lane->queue, &delivery->node);
+	int			level = delivery->message->priority;
+
+	dlist_push_tail(&lane->queue[level], &delivery->node);
+	lane->level_count[level]++;
+	delivery->in_queue = true;
 	lane->queued++;
 	lane->queued_bytes += delivery->memory_bytes;
 	if (postrider_lane_room(lane) == 0)
 		lane->progress_at = now;
 }
 
+void
+postrider_lane_remove(Lane *lane, Delivery *delivery)
+{
+	dlist_delete(&delivery->node);
+	lane->level_count[delivery->message->priority]--;
+	delivery->in_queue = false;
+	lane->queued--;
+	lane->queued_bytes -= delivery->memory_bytes;
+}
+
 Delivery *
 postrider_lane_pop(Lane *lane, TimestampTz now)
 {
 	Delivery   *delivery;
+	int			level = postrider_priority_choose(&lane->priority, lane->level_count);
 
-	Assert(lane->queued > 0);
-	delivery = dlist_container(Delivery, node, dlist_pop_head_node(&lane->queue));
-	lane->queued--;
-	lane->queued_bytes -= delivery->memory_bytes;
+	Assert(level >= 0);
+	delivery = dlist_head_element(Delivery, node, &lane->queue[level]);
+	postrider_lane_remove(lane, delivery);
 	lane->progress_at = now;
 	return delivery;
 }

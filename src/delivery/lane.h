@@ -25,6 +25,7 @@
 #include "lib/ilist.h"
 #include "lib/pairingheap.h"
 #include "model.h"
+#include "policy/priority.h"
 
 #define LANE_CAPACITY		1024
 #define LANE_PATIENCE_MS	100
@@ -34,6 +35,9 @@
 /* What is kept over a restart is at most so old. */
 #define LANE_KEEP_MS		5000
 #define LANE_ERROR_BYTES	200
+
+/* Room beyond that for each level that is urgent. */
+#define LANE_URGENT_ROOM	128
 #define MEMORY_BUDGET_BYTES (48 * 1024 * 1024)
 
 typedef enum LaneState
@@ -48,10 +52,15 @@ typedef enum LaneState
 struct Lane
 {
 	Endpoint   *endpoint;
-	dlist_head	queue;			/* Deliveries, next one first */
-	int			queued;
+	dlist_head	queue[PRIORITY_LEVELS]; /* Deliveries, next one first */
+	int			level_count[PRIORITY_LEVELS];
+	PriorityState priority;
+	int			queued;			/* on all levels */
 	Size		queued_bytes;
 	int			in_flight;
+	int			waiting;		/* behind others of their key (key_gate.h) */
+	bool		gated;			/* by key_gate.h */
+	bool		keys_known;		/* of those that have rows in pending */
 	TimestampTz blocked_until;	/* Retry-After: nothing is sent before */
 	TimestampTz progress_at;	/* the last time that the queue got shorter,
 								 * or that it became full */
@@ -91,8 +100,14 @@ extern TimestampTz postrider_lane_blocked_until(const Lane *lane, TimestampTz no
 /* May the lane take one more delivery from the log? */
 extern LaneAnswer postrider_lane_offer(Lane *lane, TimestampTz now);
 
+/* Does it take this one out of turn, because it is urgent? */
+extern bool postrider_lane_takes_urgent(const Lane *lane, int priority);
+
 extern void postrider_lane_push(Lane *lane, Delivery *delivery, TimestampTz now);
 extern Delivery *postrider_lane_pop(Lane *lane, TimestampTz now);
+
+/* Takes one out of the queue. */
+extern void postrider_lane_remove(Lane *lane, Delivery *delivery);
 
 /* Accounts for the memory of a message that was made or freed. */
 extern void postrider_memory_account(int64 bytes);

@@ -44,7 +44,7 @@ typedef struct DeferredBlock
 /* The bounds let the executor leave out partitions; an array alone does not. */
 static SqlStatement read_by_id = {
 	.text =
-	"select m.id, m.topic, m.payload, m.headers, m.expires_at, m.traceparent"
+	"select m.id, m.topic, m.payload, m.headers, m.expires_at, m.traceparent, m.key, m.priority"
 	" from postrider.message m"
 	" where m.id = any ($1) and m.id >= $2 and m.id <= $3",
 	.argument_count = 3,

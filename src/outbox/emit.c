@@ -19,6 +19,7 @@
 #include "outbox/seed.h"
 #include "outbox/endpoint.h"
 #include "outbox/topic_schema.h"
+#include "policy/priority.h"
 #include "tcop/utility.h"
 #include "util/id.h"
 #include "utils/builtins.h"
@@ -35,7 +36,7 @@ enum
 {
 	COLUMN_ID, COLUMN_XID, COLUMN_TOPIC, COLUMN_ENDPOINT, COLUMN_KEY,
 	COLUMN_TENANT, COLUMN_PAYLOAD, COLUMN_HEADERS, COLUMN_DELIVER_AT,
-	COLUMN_EXPIRES_AT, COLUMN_TRACEPARENT, COLUMN_COUNT
+	COLUMN_EXPIRES_AT, COLUMN_TRACEPARENT, COLUMN_PRIORITY, COLUMN_COUNT
 };
 
 AppendTarget *
@@ -65,6 +66,7 @@ postrider_emit_message(AppendTarget *state, const NewMessage *message)
 	values[COLUMN_DELIVER_AT] = TimestampTzGetDatum(message->deliver_at);
 	values[COLUMN_EXPIRES_AT] = TimestampTzGetDatum(message->expires_at);
 	values[COLUMN_TRACEPARENT] = PointerGetDatum(message->traceparent);
+	values[COLUMN_PRIORITY] = Int16GetDatum(message->priority);
 
 	nulls[COLUMN_ID] = nulls[COLUMN_XID] = nulls[COLUMN_TOPIC] = false;
 	nulls[COLUMN_ENDPOINT] = message->endpoint == NULL;
@@ -75,6 +77,7 @@ postrider_emit_message(AppendTarget *state, const NewMessage *message)
 	nulls[COLUMN_DELIVER_AT] = !message->has_deliver_at;
 	nulls[COLUMN_EXPIRES_AT] = !message->has_expires_at;
 	nulls[COLUMN_TRACEPARENT] = message->traceparent == NULL;
+	nulls[COLUMN_PRIORITY] = !message->has_priority;
 
 	postrider_append_row(state, values, nulls);
 }
@@ -141,6 +144,23 @@ read_arguments(FunctionCallInfo fcinfo, int first, NewMessage *message)
 	message->tenant = optional_text(fcinfo, first + 6);
 }
 
+/* NULL in the table is what is normal, so that most messages take no room for it. */
+static void
+read_priority(FunctionCallInfo fcinfo, int argument, NewMessage *message)
+{
+	text	   *given = optional_text(fcinfo, argument);
+	char	   *name = given ? text_to_cstring(given) : NULL;
+	int			priority = PRIORITY_NORMAL;
+
+	if (name && !postrider_priority_from_name(name, &priority))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" is not a priority", name),
+				 errhint("Use bulk, normal, high or critical.")));
+	message->has_priority = priority != PRIORITY_NORMAL;
+	message->priority = (int16) priority;
+}
+
 /*
  * Writes one message and returns its id; or, if the deduplication key is in
  * use, writes nothing and returns the id of the message that has it.
@@ -168,7 +188,7 @@ emit_one(NewMessage *message, const char *scope, text *dedup_key,
 
 /*
  * SQL: postrider.emit(topic, payload, key, headers, deliver_at, expires_at,
- * dedup_key, tenant)
+ * dedup_key, tenant, priority)
  */
 Datum
 postrider_emit(PG_FUNCTION_ARGS)
@@ -184,6 +204,7 @@ postrider_emit(PG_FUNCTION_ARGS)
 	topic = text_to_cstring(message.topic);
 	postrider_topic_require(topic, strlen(topic));
 	read_arguments(fcinfo, 1, &message);
+	read_priority(fcinfo, 8, &message);
 	postrider_payload_require_size(message.payload, topic);
 	postrider_topic_schema_check(topic, message.payload);
 	return emit_one(&message, topic, optional_text(fcinfo, 6), "emit()");
@@ -191,7 +212,7 @@ postrider_emit(PG_FUNCTION_ARGS)
 
 /*
  * SQL: postrider.send(endpoint, payload, key, headers, deliver_at, expires_at,
- * dedup_key, tenant, topic)
+ * dedup_key, tenant, topic, priority)
  */
 Datum
 postrider_send(PG_FUNCTION_ARGS)
@@ -211,6 +232,7 @@ postrider_send(PG_FUNCTION_ARGS)
 	topic = text_to_cstring(message.topic);
 	postrider_topic_require(topic, strlen(topic));
 	read_arguments(fcinfo, 1, &message);
+	read_priority(fcinfo, 9, &message);
 	postrider_payload_require_size(message.payload, topic);
 	postrider_endpoint_require(message.endpoint, message.tenant);
 	postrider_topic_schema_check(topic, message.payload);

@@ -30,6 +30,8 @@ typedef struct NewMessage
 	TimestampTz deliver_at;
 	TimestampTz expires_at;
 	text	   *traceparent;
+	bool		has_priority;
+	int16		priority;		/* policy/priority.h */
 } NewMessage;
 
 /*

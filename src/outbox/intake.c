@@ -13,6 +13,7 @@
 #include "fmgr.h"
 #include "outbox/intake.h"
 #include "outbox/mapping_reference.h"
+#include "policy/priority.h"
 #include "util/sql.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -58,6 +59,17 @@ postrider_intake_begin(MessageRow *source, const pg_uuid_t *id, uint64 row, int 
 	source->first = first;
 }
 
+/* The column is NULL for what is normal, and may hold anything. */
+int
+postrider_intake_priority(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = postrider_sql_datum(row, column, &isnull);
+
+	return isnull ? PRIORITY_NORMAL :
+		Max(PRIORITY_BULK, Min(PRIORITY_CRITICAL, DatumGetInt16(value)));
+}
+
 /* Makes the message, for its first delivery; the body comes later. */
 static void
 make_message(MessageRow *source)
@@ -78,6 +90,8 @@ make_message(MessageRow *source)
 	expires_at = postrider_sql_datum(row, source->first + 3, &isnull);
 	message->expires_at = isnull ? DT_NOEND : DatumGetTimestampTz(expires_at);
 	message->traceparent = postrider_sql_text(row, source->first + 4, context);
+	message->key = postrider_sql_text(row, source->first + 5, context);
+	message->priority = postrider_intake_priority(row, source->first + 6);
 	if (headers)
 	{
 		MemoryContext old;
@@ -190,6 +204,8 @@ postrider_delivery_free(Delivery *delivery)
 		MemoryContextDelete(message->context);
 	if (message->traceparent)
 		pfree(message->traceparent);
+	if (message->key)
+		pfree(message->key);
 	if (message->body)
 		pfree(message->body);
 	pfree(message);

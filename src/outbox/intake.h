@@ -33,10 +33,13 @@ typedef struct MessageRow
 
 /*
  * Begins with a row of the last query whose columns, from "first" on, are:
- * topic, payload, headers, expires_at, traceparent.
+ * topic, payload, headers, expires_at, traceparent, key, priority.
  */
 extern void postrider_intake_begin(MessageRow *source, const pg_uuid_t *id,
 								   uint64 row, int first);
+
+/* The priority in this column, a smallint that may be NULL. */
+extern int	postrider_intake_priority(uint64 row, int column);
 
 /*
  * Makes a delivery of the row, mapped if there is a mapping, and appends it to

@@ -46,12 +46,14 @@ static SqlStatement shift_after_stop = {
  */
 static SqlStatement release_held = {
 	.text =
-	"update postrider.pending p set due_at = now(), reason = 'retry'"
-	" from (select d.message_id, d.endpoint_id from postrider.endpoint e"
+	"update postrider.pending p"
+	" set due_at = case when h.ordered and p.key is not null then 'infinity' else now() end,"
+	" reason = case when h.ordered then 'ordered' else 'retry' end"
+	" from (select d.message_id, d.endpoint_id, e.ordered from postrider.endpoint e"
 	"  cross join lateral"
 	"   (select w.message_id, w.endpoint_id from postrider.pending w"
 	"    where w.endpoint_id = e.id and w.due_at = 'infinity'"
-	"    and w.reason = 'held' offset 0) d"
+	"    and (w.reason = 'held' or w.reason = 'ordered' and not e.ordered) offset 0) d"
 	"  where e.enabled and e.paused_at is null and e.id % $2 = $1) h"
 	" where p.message_id = h.message_id"
 	" and (p.endpoint_id = h.endpoint_id) is true",
@@ -81,7 +83,8 @@ static SqlStatement shift_retries = {
 };
 
 /*
- * Rows that a user's transaction has locked are left for the next time.  The
+ * What is urgent comes first.  Rows that a user's transaction has locked are left
+ * for the next time.  The
  * scan begins at what the endpoint knows to be the earliest: before that the
  * index may be full of entries of rows that are gone.
  */
@@ -92,9 +95,15 @@ static SqlStatement lease_due = {
 	"  from unnest($1::int4[], $2::timestamptz[], $3::int4[])"
 	"  with ordinality as e (id, earliest, room, n)"
 	"  cross join lateral"
-	"   (select d.message_id, d.endpoint_id from postrider.pending d"
-	"    where d.endpoint_id = e.id and d.due_at >= e.earliest and d.due_at <= now()"
-	"    order by d.due_at limit e.room for update skip locked) p),"
+	"   (select * from (select d.message_id, d.endpoint_id from postrider.pending d"
+	"     where d.endpoint_id = e.id and d.due_at <= now() and d.priority > 1"
+	"     order by d.due_at limit e.room for update skip locked) u"
+	"    union all"
+	"    select * from (select d.message_id, d.endpoint_id from postrider.pending d"
+	"     where d.endpoint_id = e.id and d.due_at >= e.earliest and d.due_at <= now()"
+	"     and (d.priority > 1) is not true"
+	"     order by d.due_at limit e.room for update skip locked) o"
+	"    limit e.room) p),"
 	" leased as"
 	" (update postrider.pending p set due_at = 'infinity', reason = 'in_flight'"
 	"  from due where p.message_id = due.message_id"
@@ -106,7 +115,7 @@ static SqlStatement lease_due = {
 	" case when l.payload is null then m.headers else l.headers end,"
 	" case when l.payload is null then m.expires_at else l.expires_at end,"
 	" case when l.payload is null then m.traceparent else l.traceparent end,"
-	" l.attempts, l.n, l.mapping, l.mapping_version"
+	" l.key, l.priority, l.attempts, l.n, l.mapping, l.mapping_version"
 	" from leased l left join postrider.message m on m.id = l.message_id"
 	" order by l.message_id",
 	.argument_count = 3,
@@ -169,15 +178,15 @@ postrider_pending_cancel_orphans(void)
 static MappingReference *
 mapping_of(uint64 row)
 {
-	return postrider_mapping_reference(postrider_sql_text(row, 8, CurrentMemoryContext),
-									   postrider_sql_int32(row, 9));
+	return postrider_mapping_reference(postrider_sql_text(row, 10, CurrentMemoryContext),
+									   postrider_sql_int32(row, 11));
 }
 
 static void
 take_due_row(uint64 row, PendingRoom *rooms, dlist_head *deliveries)
 {
 	pg_uuid_t	id = postrider_sql_uuid(row, 0);
-	PendingRoom *room = &rooms[postrider_sql_int64(row, 7) - 1];
+	PendingRoom *room = &rooms[postrider_sql_int64(row, 9) - 1];
 	MessageRow	source;
 	Delivery   *delivery;
 
@@ -192,7 +201,7 @@ take_due_row(uint64 row, PendingRoom *rooms, dlist_head *deliveries)
 	room->loaded++;
 	postrider_intake_begin(&source, &id, row, 1);
 	delivery = postrider_delivery_make(&source, room->endpoint, mapping_of(row), deliveries);
-	delivery->attempts = postrider_sql_int32(row, 6);
+	delivery->attempts = postrider_sql_int32(row, 8);
 	delivery->has_pending_row = true;
 }
 

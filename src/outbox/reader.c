@@ -47,6 +47,7 @@
 #include "outbox/progress.h"
 #include "outbox/reader.h"
 #include "outbox/shard.h"
+#include "policy/priority.h"
 #include "storage/lwlock.h"
 #include "storage/procarray.h"
 #include "util/compat.h"
@@ -65,7 +66,7 @@
 #define MANY_STRAGGLERS 5000
 
 #define MESSAGE_COLUMNS \
-	" m.id, m.topic, m.payload, m.headers, m.expires_at, m.traceparent," \
+	" m.id, m.topic, m.payload, m.headers, m.expires_at, m.traceparent, m.key, m.priority," \
 	" m.endpoint, m.tenant, m.deliver_at, m.xid::text::int8"
 
 /* $1 position, $2 snapshot S, $3 first xid, $4 floor id */
@@ -327,7 +328,7 @@ flush_commits(uint64 rows)
 	LWLockAcquire(XactTruncationLock, LW_SHARED);
 	for (uint64 row = 0; row < rows; row++)
 	{
-		uint64		full = (uint64) postrider_sql_int64(row, 9);
+		uint64		full = (uint64) postrider_sql_int64(row, 11);
 		TransactionId xid = (TransactionId) full;
 
 		if (full == last)
@@ -414,12 +415,13 @@ take_row(uint64 row, HTAB *settled, ReadChunk *chunk, dlist_head *deliveries)
 	int			count;
 	bool		isnull;
 	TimestampTz deliver_at;
+	bool		urgent;
 
 	if (is_settled(settled, &id, ALL_ENDPOINTS))
 		return 0;
 	topic = postrider_sql_text(row, 1, CurrentMemoryContext);
-	endpoint = postrider_sql_text(row, 6, CurrentMemoryContext);
-	tenant = postrider_sql_text(row, 7, CurrentMemoryContext);
+	endpoint = postrider_sql_text(row, 8, CurrentMemoryContext);
+	tenant = postrider_sql_text(row, 9, CurrentMemoryContext);
 	payload = postrider_sql_jsonb(row, 2);
 	count = postrider_config_route(topic, endpoint, tenant, &id, payload, &targets);
 	if (count == 0 && endpoint != NULL && postrider_shard_number() == 0 &&
@@ -427,8 +429,9 @@ take_row(uint64 row, HTAB *settled, ReadChunk *chunk, dlist_head *deliveries)
 		ereport(LOG,
 				(errmsg("message for endpoint \"%s\" is not sent: the endpoint has been deleted",
 						endpoint)));
-	deliver_at = DatumGetTimestampTz(postrider_sql_datum(row, 8, &isnull));
+	deliver_at = DatumGetTimestampTz(postrider_sql_datum(row, 10, &isnull));
 	postrider_intake_begin(&source, &id, row, 1);
+	urgent = postrider_intake_priority(row, 7) >= PRIORITY_HIGH;
 	for (int i = 0; i < count; i++)
 	{
 		Endpoint   *target = targets[i].endpoint;
@@ -439,7 +442,7 @@ take_row(uint64 row, HTAB *settled, ReadChunk *chunk, dlist_head *deliveries)
 			continue;
 		scheduled = !isnull && deliver_at > GetCurrentTimestamp();
 		chunk->outstanding++;
-		if (!scheduled && is_lagging(target) &&
+		if (!scheduled && is_lagging(target) && (!urgent || target->policy.ordered) &&
 			postrider_deferred_add(target, &id, targets[i].mapping, chunk))
 			continue;
 		delivery = postrider_delivery_make(&source, target, targets[i].mapping,

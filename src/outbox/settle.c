@@ -44,9 +44,11 @@ static SqlStatement delete_pending = {
 static SqlStatement write_pending = {
 	.text =
 	"insert into postrider.pending as p"
-	" (message_id, endpoint_id, due_at, attempts, reason, key, mapping, mapping_version)"
-	" select d.message_id, d.endpoint_id, d.due_at, d.attempts, d.reason, m.key,"
-	" d.mapping, d.mapping_version"
+	" (message_id, endpoint_id, due_at, attempts, reason, key, priority, mapping,"
+	" mapping_version)"
+	" select d.message_id, d.endpoint_id,"
+	" case when d.reason = 'ordered' and m.key is null then now() else d.due_at end,"
+	" d.attempts, d.reason, m.key, m.priority, d.mapping, d.mapping_version"
 	" from unnest($1::uuid[], $2::int4[], $3::timestamptz[], $4::int4[], $5::text[],"
 	" $6::text[], $7::int4[])"
 	" as d (message_id, endpoint_id, due_at, attempts, reason, mapping, mapping_version)"
@@ -59,11 +61,30 @@ static SqlStatement write_pending = {
 	INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID}
 };
 
+/* Of a coalescing endpoint: older deliveries of the same keys. */
+static SqlStatement supersede_older = {
+	.text =
+	"with gone as (delete from postrider.pending p using"
+	"  (select o.message_id, o.endpoint_id"
+	"   from unnest($1::uuid[], $2::int4[], $3::text[]) as d (message_id, endpoint_id, key)"
+	"   cross join lateral (select w.message_id, w.endpoint_id from postrider.pending w"
+	"    where w.endpoint_id = d.endpoint_id and w.key = d.key"
+	"    and w.message_id < d.message_id and w.reason <> 'in_flight' offset 0) o) o"
+	" where p.message_id = o.message_id and (p.endpoint_id = o.endpoint_id) is true"
+	" returning p.message_id, p.endpoint_id, p.attempts)"
+	" insert into postrider.attempt (message_id, endpoint_id, started_at, attempt,"
+	" outcome, error_code, error)"
+	" select message_id, endpoint_id, clock_timestamp(), least(attempts, 32767),"
+	" 'superseded', 'superseded', 'a newer message of its key is sent in its place' from gone",
+	.argument_count = 3,
+	.argument_types = {UUIDARRAYOID, INT4ARRAYOID, TEXTARRAYOID}
+};
+
 static SqlStatement write_dead_letter = {
 	.text =
 	"insert into postrider.dead_letter (message_id, endpoint_id, reason,"
 	" attempts, status_code, error_code, error, died_at, topic, key, tenant,"
-	" payload, headers, expires_at, traceparent, mapping, mapping_version)"
+	" payload, headers, expires_at, traceparent, priority, mapping, mapping_version)"
 	" select $1, $2, $3, $4, $5::int4::smallint, $6, $7, now(),"
 	" case when p.payload is null then m.topic else p.topic end,"
 	" case when p.payload is null then m.key else p.key end,"
@@ -71,7 +92,8 @@ static SqlStatement write_dead_letter = {
 	" case when p.payload is null then m.payload else p.payload end,"
 	" case when p.payload is null then m.headers else p.headers end,"
 	" case when p.payload is null then m.expires_at else p.expires_at end,"
-	" case when p.payload is null then m.traceparent else p.traceparent end, $8, $9"
+	" case when p.payload is null then m.traceparent else p.traceparent end,"
+	" coalesce(m.priority, p.priority), $8, $9"
 	" from (values ($1, $2)) as d (message_id, endpoint_id)"
 	" left join postrider.pending p on p.message_id = d.message_id"
 	" and p.endpoint_id = d.endpoint_id"
@@ -99,7 +121,8 @@ static const char *const outcome_names[] = {
 	[OUTCOME_RETRY] = "retry",
 	[OUTCOME_DEAD] = "dead",
 	[OUTCOME_EXPIRED] = "expired",
-	[OUTCOME_CANCELLED] = "cancelled"
+	[OUTCOME_CANCELLED] = "cancelled",
+	[OUTCOME_SUPERSEDED] = "superseded"
 };
 
 static const char *const reason_names[] = {
@@ -107,6 +130,7 @@ static const char *const reason_names[] = {
 	[PENDING_RETRY] = "retry",
 	[PENDING_OVERFLOW] = "overflow",
 	[PENDING_HELD] = "held",
+	[PENDING_ORDERED] = "ordered",
 	[PENDING_IN_FLIGHT] = "in_flight"
 };
 
@@ -215,6 +239,35 @@ run_on_rows(SqlStatement *statement, const PendingRows *rows)
 	postrider_sql_run(statement, values, NULL, 0);
 }
 
+/* A delivery of a coalescing endpoint is settled: older ones of its key end. */
+static void
+supersede(dlist_head *deliveries, int capacity)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * capacity);
+	Datum	   *endpoint_ids = palloc(sizeof(Datum) * capacity);
+	Datum	   *keys = palloc(sizeof(Datum) * capacity);
+	Datum		values[3];
+	dlist_iter	iter;
+	int			count = 0;
+
+	dlist_foreach(iter, deliveries)
+	{
+		Delivery   *delivery = dlist_container(Delivery, node, iter.cur);
+
+		if (!delivery->endpoint->policy.coalesce || delivery->message->key == NULL)
+			continue;
+		ids[count] = UUIDPGetDatum(&delivery->message->id);
+		endpoint_ids[count] = Int32GetDatum(delivery->endpoint->id);
+		keys[count++] = CStringGetTextDatum(delivery->message->key);
+	}
+	if (count == 0)
+		return;
+	values[0] = array_of(ids, count, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR);
+	values[1] = array_of(endpoint_ids, count, INT4OID, 4, true, TYPALIGN_INT);
+	values[2] = array_of(keys, count, TEXTOID, -1, false, TYPALIGN_INT);
+	postrider_sql_run(&supersede_older, values, NULL, 0);
+}
+
 static Datum
 text_or_null(const char *string, bool *isnull)
 {
@@ -309,6 +362,7 @@ settle_attempt(const Delivery *delivery, PendingRows *finished,
 			bury(delivery);
 			break;
 		case OUTCOME_CANCELLED:
+		case OUTCOME_SUPERSEDED:
 			break;
 	}
 	if (delivery->has_pending_row)
@@ -374,6 +428,7 @@ postrider_settle_write(dlist_head *deliveries, SettleTotals *totals)
 		postrider_append_end(target);
 	run_on_rows(&delete_pending, &finished);
 	run_on_rows(&write_pending, &waiting);
+	supersede(deliveries, count);
 }
 
 void
@@ -396,8 +451,9 @@ postrider_settle_overflow(const Endpoint *endpoint, const pg_uuid_t *message_ids
 						  MappingReference *const *mappings, int count)
 {
 	PendingRows waiting;
-	PendingReason reason = endpoint->enabled ? PENDING_OVERFLOW : PENDING_HELD;
-	TimestampTz due_at = endpoint->enabled ? GetCurrentTimestamp() : DT_NOEND;
+	PendingReason reason = !endpoint->enabled ? PENDING_HELD :
+		endpoint->policy.ordered ? PENDING_ORDERED : PENDING_OVERFLOW;
+	TimestampTz due_at = reason == PENDING_OVERFLOW ? GetCurrentTimestamp() : DT_NOEND;
 
 	init_rows(&waiting, count);
 	for (int i = 0; i < count; i++)
@@ -407,13 +463,14 @@ postrider_settle_overflow(const Endpoint *endpoint, const pg_uuid_t *message_ids
 
 /* Is this one of the deliveries that the lease functions are about? */
 static bool
-needs_lease(const Delivery *delivery)
+needs_lease(const Delivery *delivery, const Endpoint *endpoint)
 {
-	return delivery->chunk != NULL && !delivery->has_pending_row;
+	return delivery->chunk != NULL && !delivery->has_pending_row &&
+		(endpoint == NULL || delivery->endpoint == endpoint);
 }
 
 int
-postrider_lease_write(TimestampTz before)
+postrider_lease_write(TimestampTz before, const Endpoint *endpoint)
 {
 	PendingRows leased;
 	dlist_iter	iter;
@@ -425,7 +482,7 @@ postrider_lease_write(TimestampTz before)
 
 		if (delivery->loaded_at >= before)
 			break;
-		count += needs_lease(delivery);
+		count += needs_lease(delivery, endpoint);
 	}
 	if (count == 0)
 		return 0;
@@ -436,7 +493,7 @@ postrider_lease_write(TimestampTz before)
 
 		if (delivery->loaded_at >= before)
 			break;
-		if (needs_lease(delivery))
+		if (needs_lease(delivery, endpoint))
 			add_row(&leased, delivery, DT_NOEND, delivery->attempts,
 					PENDING_IN_FLIGHT);
 	}
@@ -444,8 +501,17 @@ postrider_lease_write(TimestampTz before)
 	return count;
 }
 
+/* The lease is committed: the cursor may move past the delivery. */
+static void
+take_over(Delivery *delivery)
+{
+	delivery->has_pending_row = true;
+	postrider_progress_settled(delivery->chunk);
+	delivery->chunk = NULL;
+}
+
 void
-postrider_lease_done(TimestampTz before)
+postrider_lease_done(TimestampTz before, const Endpoint *endpoint)
 {
 	dlist_iter	iter;
 
@@ -455,10 +521,28 @@ postrider_lease_done(TimestampTz before)
 
 		if (delivery->loaded_at >= before)
 			break;
-		if (!needs_lease(delivery))
-			continue;
-		delivery->has_pending_row = true;
-		postrider_progress_settled(delivery->chunk);
-		delivery->chunk = NULL;
+		if (needs_lease(delivery, endpoint))
+			take_over(delivery);
 	}
+}
+
+void
+postrider_lease_write_these(Delivery *const *deliveries, int count)
+{
+	PendingRows leased;
+
+	init_rows(&leased, count);
+	for (int i = 0; i < count; i++)
+		if (needs_lease(deliveries[i], NULL))
+			add_row(&leased, deliveries[i], DT_NOEND, deliveries[i]->attempts,
+					PENDING_IN_FLIGHT);
+	run_on_rows(&write_pending, &leased);
+}
+
+void
+postrider_lease_done_these(Delivery *const *deliveries, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (needs_lease(deliveries[i], NULL))
+			take_over(deliveries[i]);
 }

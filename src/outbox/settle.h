@@ -40,10 +40,15 @@ extern void postrider_settle_overflow(const Endpoint *endpoint,
 
 /*
  * Writes a pending row, as a lease, for deliveries that came from the log
- * before "before" and are still in memory, so that the cursor can move on.
- * Returns the number of them.  postrider_lease_done() follows the commit.
+ * before "before" and are still in memory, so that the cursor can move on; of
+ * one endpoint, or of all if it is NULL.  Returns the number of them.
+ * postrider_lease_done() follows the commit.
  */
-extern int	postrider_lease_write(TimestampTz before);
-extern void postrider_lease_done(TimestampTz before);
+extern int	postrider_lease_write(TimestampTz before, const Endpoint *endpoint);
+extern void postrider_lease_done(TimestampTz before, const Endpoint *endpoint);
+
+/* The same for these deliveries. */
+extern void postrider_lease_write_these(Delivery *const *deliveries, int count);
+extern void postrider_lease_done_these(Delivery *const *deliveries, int count);
 
 #endif							/* POSTRIDER_SETTLE_H */

@@ -78,3 +78,23 @@ postrider_priority_choose(PriorityState *state, const int *waiting)
 	}
 	return chosen;
 }
+
+bool
+postrider_priority_from_name(const char *name, int *priority)
+{
+	static const char *const names[PRIORITY_LEVELS] = {
+		[PRIORITY_BULK] = "bulk",
+		[PRIORITY_NORMAL] = "normal",
+		[PRIORITY_HIGH] = "high",
+		[PRIORITY_CRITICAL] = "critical"
+	};
+
+	for (int level = 0; level < PRIORITY_LEVELS; level++)
+	{
+		if (strcmp(name, names[level]) != 0)
+			continue;
+		*priority = level;
+		return true;
+	}
+	return false;
+}

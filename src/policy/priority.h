@@ -17,6 +17,9 @@
 #define PRIORITY_CRITICAL	3
 #define PRIORITY_LEVELS		4
 
+/* bulk, normal, high, critical; false if it is none of them. */
+extern bool postrider_priority_from_name(const char *name, int *priority);
+
 /* All zeros is a state in which nobody has waited yet.  No pointers. */
 typedef struct PriorityState
 {

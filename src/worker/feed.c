@@ -20,10 +20,12 @@
 #include "outbox/pending.h"
 #include "outbox/progress.h"
 #include "outbox/reader.h"
+#include "outbox/settle.h"
 #include "outbox/suspect.h"
 #include "utils/timestamp.h"
 #include "worker/careful.h"
 #include "worker/feed.h"
+#include "worker/keys.h"
 #include "worker/step.h"
 
 /* While a lane has no room, and while endpoints could not take what is due. */
@@ -57,7 +59,8 @@ postrider_feed_inbox(void)
 
 /*
  * What to do with a delivery from the log.  While anything is deferred for the
- * endpoint, nothing may overtake it.
+ * endpoint, nothing may overtake it that is not urgent; and nothing at all where the
+ * order matters.
  */
 static LaneAnswer
 offer(Delivery *delivery, TimestampTz now)
@@ -67,6 +70,10 @@ offer(Delivery *delivery, TimestampTz now)
 
 	if (delivery->settle != SETTLE_ATTEMPT || delivery->has_pending_row ||
 		!endpoint->enabled || endpoint->deleted)
+		return LANE_TAKES;
+	if (endpoint->policy.ordered && endpoint->deferred.count > 0)
+		return LANE_BUSY;
+	if (postrider_lane_takes_urgent(endpoint->lane, delivery->message->priority))
 		return LANE_TAKES;
 	answer = postrider_lane_offer(endpoint->lane, now);
 	if (answer == LANE_TAKES && endpoint->deferred.count > 0)
@@ -106,7 +113,7 @@ postrider_feed_place(TimestampTz now)
 		if (delivery->settle == SETTLE_PARK)
 			postrider_engine_park(delivery, delivery->park_reason, delivery->park_until);
 		else if (answer == LANE_OVERFLOWS)
-			postrider_engine_park(delivery, PENDING_OVERFLOW, now);
+			postrider_engine_overflow(delivery, now);
 		else
 		{
 			postrider_engine_submit(delivery, now);
@@ -181,6 +188,21 @@ find_served(Endpoint **endpoints, TimestampTz now)
 	return count;
 }
 
+/*
+ * Where the order matters, older messages that are in memory get their rows with
+ * what is spilled (key_gate.h).
+ */
+static void
+spill(Endpoint *endpoint)
+{
+	if (endpoint->policy.ordered)
+	{
+		postrider_lease_write(DT_NOEND, endpoint);
+		postrider_keys_forget_those_of(endpoint);
+	}
+	postrider_deferred_spill(endpoint);
+}
+
 void
 postrider_feed_load_deferred(TimestampTz now)
 {
@@ -198,12 +220,18 @@ postrider_feed_load_deferred(TimestampTz now)
 			load_deferred(endpoints[i], now);
 			continue;
 		}
-		postrider_deferred_spill(endpoints[i]);
+		spill(endpoints[i]);
 		deferred_wanted = true;
 		endpoints[i]->pending_due_at = Min(endpoints[i]->pending_due_at, now);
 		pending_due_at = Min(pending_due_at, now);
 	}
 	postrider_step_commit();
+	for (int i = 0; i < count; i++)
+	{
+		if (!endpoints[i]->policy.ordered || endpoints[i]->lane->keys_known)
+			continue;
+		postrider_lease_done(DT_NOEND, endpoints[i]);
+	}
 }
 
 /*
@@ -273,6 +301,20 @@ note_loaded(const PendingRoom *room, TimestampTz now)
 	return endpoint->pending_due_at > now ? endpoint->pending_due_at : soon;
 }
 
+/* Of ordered endpoints, only the first of each key may be loaded. */
+static void
+demote(const PendingRoom *rooms, int count)
+{
+	Endpoint  **ordered = palloc(sizeof(Endpoint *) * count);
+	int			found = 0;
+
+	for (int i = 0; i < count; i++)
+		if (rooms[i].endpoint->policy.ordered)
+			ordered[found++] = rooms[i].endpoint;
+	if (found > 0)
+		postrider_keys_demote(ordered, found);
+}
+
 void
 postrider_feed_load_pending(TimestampTz now)
 {
@@ -288,10 +330,14 @@ postrider_feed_load_pending(TimestampTz now)
 		postrider_careful_mark(&next);
 	count = find_room(&rooms, only, now, &pending_due_at);
 	if (count > 0)
+	{
+		demote(rooms, count);
 		postrider_pending_load(rooms, count, &inbox);
+	}
 	for (int i = 0; i < count; i++)
 		pending_due_at = Min(pending_due_at, note_loaded(&rooms[i], now));
 	postrider_step_commit();
+	postrider_keys_settled();
 
 	pending_not_before = pending_due_at == DT_NOBEGIN ? DT_NOBEGIN :
 		TimestampTzPlusMilliseconds(now, PENDING_GAP_MS);

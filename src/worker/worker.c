@@ -61,6 +61,7 @@
 #include "worker/feed.h"
 #include "worker/health.h"
 #include "worker/keep.h"
+#include "worker/keys.h"
 #include "worker/rate_group.h"
 #include "worker/shmem.h"
 #include "worker/slot.h"
@@ -154,6 +155,7 @@ refresh_config(void)
 	}
 	postrider_pending_release();
 	config_loaded = changing ? 0 : generation;
+	postrider_keys_forget();
 	postrider_feed_look_at_pending();
 }
 
@@ -242,7 +244,10 @@ settle(void)
 
 	postrider_step_begin("settling deliveries");
 	postrider_settle_write(finished, &totals);
+	if (postrider_keys_settle())
+		totals.next_due = DT_NOBEGIN;
 	postrider_step_commit();
+	postrider_keys_settled();
 	postrider_settle_done(finished);
 	postrider_engine_finished_clear();
 	oldest_finished_at = 0;
@@ -282,10 +287,10 @@ checkpoint(TimestampTz now, bool last)
 	if (leases)
 	{
 		postrider_step_begin("writing leases");
-		leases = postrider_lease_write(before) > 0;
+		leases = postrider_lease_write(before, NULL) > 0;
 		postrider_step_commit();
 		if (leases)
-			postrider_lease_done(before);
+			postrider_lease_done(before, NULL);
 	}
 	if (postrider_progress_advance() && (cursor_at <= now || last))
 		write_cursor(now);
@@ -462,8 +467,10 @@ work(void)
 	if (pg_atomic_read_u64(&postrider_shared()->pending_generation) != pending_seen)
 	{
 		pending_seen = pg_atomic_read_u64(&postrider_shared()->pending_generation);
+		postrider_keys_forget();
 		postrider_feed_look_at_pending();
 	}
+	postrider_keys_learn(now);
 	if (dlist_is_empty(postrider_feed_inbox()) && !postrider_careful_marked())
 		postrider_feed_load_pending(now);
 
@@ -508,6 +515,7 @@ wait_ms(void)
 	if (may_read())
 		return 0;
 	deadline = Min(deadline, Min(postrider_health_due(), postrider_keep_due()));
+	deadline = Min(deadline, postrider_keys_due());
 	if (postrider_shard_number() == 0)
 		deadline = Min(deadline, maintenance_at);
 	result = deadline <= now ? 0 : TimestampDifferenceMilliseconds(now, deadline);

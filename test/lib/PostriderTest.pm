@@ -108,6 +108,7 @@ use Time::HiRes qw(time sleep);
 # path tell what it answers:
 #   /ok                 200
 #   /status/503         that status, always
+#   /random/20          503 to so many per cent, 200 to the others; the log says which
 #   /first/503/2        that status for the first 2 requests of each webhook-id,
 #                       then 200
 #   /after/503/2/3      as /first/503/2, with Retry-After: 3
@@ -245,11 +246,13 @@ sub serve
 				my $body = substr($input{$socket}, length($head) + 4, $size);
 				substr($input{$socket}, 0, length($head) + 4 + $size) = '';
 				my ($method, $path) = split / /, $line;
-				print $log encode_json({ method => $method, path => $path,
-						headers => \%headers, body => $body, time => time }), "\n";
 				my (undef, $verb, @args) = split m{/}, $path;
+				my $status = $verb eq 'random' && rand(100) < $args[0] ? 503 : 200;
+				print $log encode_json({ method => $method, path => $path, status => $status,
+						headers => \%headers, body => $body, time => time }), "\n";
 				my $tries = ++$tries{$path}{ $headers{'webhook-id'} // '' };
-				if ($verb eq 'status') { answer($socket, $args[0], 'as told'); }
+				if ($verb eq 'random') { answer($socket, $status, ''); }
+				elsif ($verb eq 'status') { answer($socket, $args[0], 'as told'); }
 				elsif ($verb eq 'gone') { answer($socket, 410, ''); }
 				elsif ($verb eq 'first' && $tries <= $args[1]) { answer($socket, $args[0], 'not yet'); }
 				elsif ($verb eq 'after' && $tries <= $args[1])
