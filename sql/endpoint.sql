@@ -41,6 +41,15 @@ create table postrider.endpoint (
 	batch_format text,
 	batch_template text,
 	batch_failed jsonpath,
+	batch_error jsonpath,
+	format text,
+	body_template text,
+	content_type text,
+	idempotency_key text,
+	response_rules jsonb,
+	response_excerpt_bytes integer not null default 1024,
+	reply_topic text,
+	run_as text,
 	signing_secret text references postrider.secret (name),
 	enabled boolean not null default true,
 	disabled_reason text,
@@ -54,8 +63,8 @@ comment on table postrider.endpoint is
 comment on column postrider.endpoint.id is 'Number of the endpoint, as in attempt and pending.';
 comment on column postrider.endpoint.name is 'Name by which subscriptions and postrider.send() refer to it; it cannot be changed.';
 comment on column postrider.endpoint.tenant is 'If set, the endpoint gets only messages of this tenant.';
-comment on column postrider.endpoint.url is 'Where to send: an http or https URL without user info.';
-comment on column postrider.endpoint.method is 'HTTP method: POST, PUT or PATCH.';
+comment on column postrider.endpoint.url is 'Where to send: an http or https URL without user info; path and query may have values from the message: /contacts/{{key}}?since={{$.since}}. Or function:schema.name(postrider.message), see postrider.on_message().';
+comment on column postrider.endpoint.method is 'HTTP method: POST, PUT, PATCH, GET or DELETE.';
 comment on column postrider.endpoint.headers is 'Headers added to every request: a JSON object of strings. They replace postrider''s own Content-Type and User-Agent; headers of a message replace these.';
 comment on column postrider.endpoint.timeout is 'Time for one attempt, from connect to the last byte of the response.';
 comment on column postrider.endpoint.max_attempts is 'After so many failed attempts the delivery becomes a dead letter.';
@@ -78,12 +87,21 @@ comment on column postrider.endpoint.disable_after is 'The endpoint is disabled 
 comment on column postrider.endpoint.ordered is 'True: messages of one key go strictly in the order of their ids, one at a time; other keys flow on.';
 comment on column postrider.endpoint.on_dead is 'For ordered: block: what is behind a dead message of its key waits until that is retried or purged; skip: it goes on.';
 comment on column postrider.endpoint."coalesce" is 'True: of several messages of one key that wait, only the newest is sent; the others end as superseded.';
-comment on column postrider.endpoint.batch_size is 'At most so many messages in one request; NULL: one.';
+comment on column postrider.endpoint.batch_size is 'At most so many messages in one request, from 2 to 1000; NULL: one.';
 comment on column postrider.endpoint.batch_bytes is 'At most so many bytes in the body of a batch; NULL: 1 MB.';
 comment on column postrider.endpoint.batch_delay is 'A message waits so long for others to go with it; NULL: not at all.';
 comment on column postrider.endpoint.batch_format is 'json-array, ndjson, or envelope: batch_template with the records in it.';
 comment on column postrider.endpoint.batch_template is 'Body of a batch, with {{records}} where the JSON array of records goes.';
-comment on column postrider.endpoint.batch_failed is 'Path in the response to the positions of the records that failed, such as $.errors[*].index; only those are retried.';
+comment on column postrider.endpoint.batch_failed is 'Path in the response to what failed: positions of records from 0, such as $.errors[*].index, or false for each record that failed, or strings that the records have as a value; only those are retried.';
+comment on column postrider.endpoint.batch_error is 'Path in the response to the reasons, one for each failure, such as $.errors[*].message.';
+comment on column postrider.endpoint.format is 'What is sent: standard-webhooks (the default), cloudevents, cloudevents-binary, raw (the payload), form (its members), template (body_template) or none (the default of GET and DELETE).';
+comment on column postrider.endpoint.body_template is 'Body with values from the message, escaped as the content_type demands: {"query": "...", "variables": {"email": {{$.email}}}}.';
+comment on column postrider.endpoint.content_type is 'Content-Type of requests; NULL: what the format has.';
+comment on column postrider.endpoint.idempotency_key is 'Name of a header that carries the id of the message, such as Idempotency-Key; NULL: none.';
+comment on column postrider.endpoint.response_rules is 'What responses mean where the status does not say it: a list of conditions and actions, of which the first that holds decides; see doc/response_rules.md.';
+comment on column postrider.endpoint.response_excerpt_bytes is 'So many bytes of the response of a failed attempt are kept in attempt and dead_letter, from 0 to 65536.';
+comment on column postrider.endpoint.reply_topic is 'If set, the response of each delivered message is emitted as a message of this topic, with the key and tenant of the message.';
+comment on column postrider.endpoint.run_as is 'For functions: the role as which it is called; NULL: the one that writes the row, which must be a member of it.';
 comment on column postrider.endpoint.signing_secret is 'Name of the secret that signs requests (Standard Webhooks); without one, requests are not signed.';
 comment on column postrider.endpoint.enabled is 'While false nothing is sent; what is owed is held, and flows when the endpoint is enabled again.';
 comment on column postrider.endpoint.disabled_reason is 'Why the worker disabled the endpoint, if it did.';

@@ -8,7 +8,7 @@ grant usage on schema postrider to postrider_writer, postrider_reader, postrider
 grant execute on function
 	postrider.emit(text, jsonb, text, jsonb, timestamptz, timestamptz, text, text, text),
 	postrider.send(text, jsonb, text, jsonb, timestamptz, timestamptz, text, text, text, text),
-	postrider.watch(regclass, text, text[], name[], text, name[]),
+	postrider.watch(regclass, text, text[], name[], text, name[], text),
 	postrider.unwatch(regclass, text),
 	postrider.narrow_watch(regclass, text, text[]),
 	postrider.check_watchable(regclass),
@@ -54,7 +54,10 @@ grant execute on function
 	postrider.is_valid(jsonb, jsonb),
 	postrider.validate(jsonb, jsonb),
 	postrider.conversions(),
-	postrider.checks()
+	postrider.checks(),
+	postrider.check_response_rules(jsonb),
+	postrider.check_response(jsonb, integer, jsonb, text, timestamptz),
+	postrider.read_rate_headers(jsonb, timestamptz)
 to postrider_writer, postrider_reader, postrider_admin;
 
 -- These compute, and read nothing but mappings and the columns of a relation.
@@ -77,6 +80,8 @@ grant select, delete on postrider.dead_letter to postrider_admin;
 grant select on postrider.message, postrider.attempt, postrider.pending, postrider.progress to postrider_admin;
 grant select (name, created_at, updated_at) on postrider.secret to postrider_admin;
 grant execute on function
+	postrider.send_test(text, jsonb, text, text, text, jsonb),
+	postrider.preview(text, jsonb, text, text, jsonb),
 	postrider.pause(text, text, text),
 	postrider.resume(text, text),
 	postrider.retry(uuid, text, text, text, text, timestamptz, timestamptz, text, integer),
@@ -84,6 +89,9 @@ grant execute on function
 	postrider.purge(uuid, text, text, text, text, timestamptz, timestamptz, text, integer),
 	postrider.replay(text, timestamptz, timestamptz, text, jsonpath, text, text),
 	postrider.explain(uuid),
+	postrider.on_message(text, regprocedure, text, jsonpath, text, interval, integer),
+	postrider.off_message(text, regprocedure, text),
+	postrider.touched_nothing(text, text),
 	postrider.progress_status(),
 	postrider.set_secret(text, text),
 	postrider.is_topic_pattern(text),

@@ -49,6 +49,7 @@ create table postrider.dead_letter (
 	status_code smallint,
 	error_code text,
 	error text,
+	response text,
 	died_at timestamptz not null default pg_catalog.now(),
 	topic text not null,
 	key text,
@@ -73,6 +74,7 @@ comment on column postrider.dead_letter.attempts is 'Attempts made.';
 comment on column postrider.dead_letter.status_code is 'HTTP status of the last attempt.';
 comment on column postrider.dead_letter.error_code is 'Error of the last attempt, in one word.';
 comment on column postrider.dead_letter.error is 'Error of the last attempt, in a sentence.';
+comment on column postrider.dead_letter.response is 'The beginning of the response of the last attempt, if there was one.';
 comment on column postrider.dead_letter.died_at is 'When it was given up.';
 comment on column postrider.dead_letter.topic is 'This and the next columns: a copy of the message.';
 comment on column postrider.dead_letter.key is 'Copy of the message.';

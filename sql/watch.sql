@@ -122,7 +122,7 @@ comment on function postrider.narrow_watch(regclass, text, text[]) is
 
 create function postrider.watch(relation regclass, topic text default null,
 	operations text[] default '{insert,update,delete}', columns name[] default null,
-	condition text default null, key_columns name[] default null) returns void
+	condition text default null, key_columns name[] default null, priority text default 'normal') returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
@@ -143,6 +143,12 @@ begin
 		raise invalid_parameter_value using
 			message = format('operations "%s" cannot be watched', coalesce(operations::text, 'NULL')),
 			hint = 'Give an array of insert, update and delete.';
+	end if;
+
+	if priority is null or priority not in ('bulk', 'normal', 'high', 'critical') then
+		raise invalid_parameter_value using
+			message = format('"%s" is not a priority', priority),
+			hint = 'Use bulk, normal, high or critical.';
 	end if;
 
 	-- The condition must be one expression, or the text could end the CREATE
@@ -204,10 +210,11 @@ begin
 		-- This runs with the rights of the caller, who could as well write
 		-- CREATE TRIGGER, so the text of the condition gives nobody any power.
 		begin
-			execute format('create or replace trigger %I after %s on %s %s %s execute function postrider.capture(%L, %L, %L)',
+			execute format('create or replace trigger %I after %s on %s %s %s execute function postrider.capture(%L, %L, %L%s)',
 				trigger_name, operation, relation, shape,
 				coalesce('when (' || condition || E'\n)', ''),
-				full_topic, coalesce(columns::text[], '{}')::text, keys::text);
+				full_topic, coalesce(columns::text[], '{}')::text, keys::text,
+				case when priority <> 'normal' then ', ' || quote_literal(priority) else '' end);
 		exception when others then
 			if condition is null then
 				raise;
@@ -224,5 +231,5 @@ begin
 	end if;
 end
 $$;
-comment on function postrider.watch(regclass, text, text[], name[], text, name[]) is
+comment on function postrider.watch(regclass, text, text[], name[], text, name[], text) is
 'Emits a message for every row that is inserted, updated or deleted in a table. Without a topic they are table.insert, table.update and table.delete. An update that changes none of the columns emits nothing. Watching again on the same topic replaces the earlier watch.';

@@ -20,6 +20,7 @@ int			postrider_max_connections;
 int			postrider_workers;
 char	   *postrider_allowed_networks;
 char	   *postrider_key_file;
+char	   *postrider_traceparent;
 int			postrider_validation = POSTRIDER_VALIDATION_STRICT;
 
 static const struct config_enum_entry validation_options[] = {
@@ -28,6 +29,26 @@ static const struct config_enum_entry validation_options[] = {
 	{"off", POSTRIDER_VALIDATION_OFF, false},
 	{NULL, 0, false}
 };
+
+/* W3C Trace Context, section 3.2.2; nothing at all is fine too. */
+static bool
+check_traceparent(char **value, void **extra, GucSource source)
+{
+	static const char form[] = "xx-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
+	const char *given = *value;
+
+	if (given == NULL || given[0] == '\0')
+		return true;
+	for (int i = 0; i < (int) sizeof(form); i++)
+	{
+		if (form[i] == 'x' ? given[i] != '\0' && strchr("0123456789abcdef", given[i]) :
+			given[i] == form[i])
+			continue;
+		GUC_check_errdetail("It is no traceparent, such as \"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\".");
+		return false;
+	}
+	return true;
+}
 
 void
 postrider_guc_define(void)
@@ -83,6 +104,14 @@ postrider_guc_define(void)
 							   "postrider.key",
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 							   NULL, NULL, NULL);
+
+	DefineCustomStringVariable("postrider.traceparent",
+							   "W3C trace context of messages that are emitted from now on.",
+							   "SET LOCAL it for a transaction; each attempt to deliver becomes a span of its trace.",
+							   &postrider_traceparent,
+							   "",
+							   PGC_USERSET, 0,
+							   check_traceparent, NULL, NULL);
 
 	/*
 	 * PGC_SUSET: a role that emits cannot take the check away from itself.

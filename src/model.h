@@ -17,9 +17,11 @@
 
 #include "postgres.h"
 
+#include "content/body.h"
 #include "datatype/timestamp.h"
 #include "lib/ilist.h"
 #include "policy/policy.h"
+#include "utils/jsonpath.h"
 #include "utils/uuid.h"
 
 /* A header to send; both strings are valid by content/header.h. */
@@ -28,6 +30,21 @@ typedef struct Header
 	char	   *name;
 	char	   *value;
 } Header;
+
+/* What the requests to an endpoint look like: outbox/request_row.h. */
+typedef struct RequestShape
+{
+	bool		is_plain;		/* the standard body, and no templates at all */
+	BodyFormat	format;
+	Template   *body;			/* of BODY_TEMPLATE */
+	Template   *url;			/* NULL: always the same */
+	int			header_count;	/* computed headers */
+	const char **header_names;
+	Template  **headers;
+	char	   *content_type;	/* NULL: none */
+	char	   *idempotency_key;	/* name of the header for it; or NULL */
+	char	   *problem;		/* a template cannot be used; or NULL */
+} RequestShape;
 
 /*
  * One message in a worker's memory, shared by its deliveries and freed with
@@ -50,6 +67,7 @@ typedef struct Message
 	MemoryContext context;		/* holds the headers; NULL if there are none */
 } Message;
 
+typedef struct ResponseRules ResponseRules; /* content/response_rule.h */
 typedef struct Lane Lane;		/* delivery/lane.h */
 typedef struct KeyEntry KeyEntry;	/* delivery/key_gate.h */
 typedef struct ReadChunk ReadChunk; /* outbox/progress.h */
@@ -91,6 +109,16 @@ typedef struct Endpoint
 	int64		backoff_max_ms;
 	int			schedule_length;	/* 0: use the formula */
 	int64	   *schedule_ms;
+	int			response_excerpt_bytes; /* of a failed attempt's response */
+	char	   *reply_topic;	/* the response becomes a message; or NULL */
+	RequestShape shape;			/* what a request looks like */
+	ResponseRules *response_rules;	/* or NULL */
+	char	   *batch_before;	/* of an envelope: what is before the records */
+	char	   *batch_after;	/* ... and behind them; NULL if there is none */
+	JsonPath   *batch_failed;	/* in the response; or NULL */
+	JsonPath   *batch_error;	/* likewise */
+	char	   *function;		/* called in place of a request, as ... */
+	char	   *run_as;			/* ... this role; NULL: url is a URL */
 	Policy		policy;			/* limits, breaker, order, batches */
 	unsigned char *signing_key; /* NULL: do not sign */
 	Size		signing_key_length;
@@ -99,6 +127,7 @@ typedef struct Endpoint
 
 	Lane	   *lane;			/* delivery state */
 	bool		overflowing;	/* slow: what comes goes to pending (lane.h) */
+	bool		urgent_in_pending;	/* there may be urgent deliveries there */
 	DeferredQueue deferred;
 	TimestampTz pending_due_at; /* nothing in pending is due before */
 } Endpoint;
@@ -113,6 +142,19 @@ typedef enum AttemptOutcome
 	OUTCOME_SUPERSEDED			/* a newer message of its key goes in its place */
 } AttemptOutcome;
 
+/* Response headers that a reply has at most. */
+#define REPLY_HEADERS 4
+
+/* The response of a delivered attempt, for the endpoint's reply_topic. */
+typedef struct Reply
+{
+	char	   *body;			/* palloc'd, safe to store as text, or NULL */
+	Size		length;			/* of the body as it came, as far as it is kept */
+	Size		body_bytes;		/* as far as it was read */
+	int			header_count;
+	Header		headers[REPLY_HEADERS]; /* names are static, values palloc'd */
+} Reply;
+
 /* What came of an attempt; the strings belong to the Delivery. */
 typedef struct AttemptResult
 {
@@ -122,10 +164,13 @@ typedef struct AttemptResult
 	const char *error_code;		/* static string, or NULL */
 	char	   *error;			/* palloc'd sentence, or NULL */
 	char	   *response;		/* palloc'd excerpt in server encoding, or NULL */
+	Reply	   *reply;			/* palloc'd, or NULL */
 	TimestampTz started_at;
 	float		duration_ms;
 	TimestampTz retry_at;		/* for OUTCOME_RETRY */
-	bool		disable_endpoint;	/* the receiver said 410 */
+	bool		disable_endpoint;	/* the receiver said 410, or a rule did */
+	bool		has_request_id; /* it went in a batch: */
+	pg_uuid_t	request_id;
 } AttemptResult;
 
 /* Why a delivery waits in the table pending. */
@@ -159,10 +204,15 @@ typedef struct Delivery
 	Message    *message;
 	Endpoint   *endpoint;
 	MappingReference *mapping;	/* or NULL */
-	char	   *body;			/* what is sent: the message's body, or its own
-								 * if there is a mapping; NULL: see problem */
+	char	   *body;			/* what is sent; NULL: see problem */
 	Size		body_length;
-	char	   *problem;		/* why it cannot be mapped, or NULL */
+	char	   *problem;		/* why it cannot be sent, or NULL ... */
+	const char *problem_code;	/* ... and the error code */
+	bool		owns_body;		/* it is not the message's */
+	char	   *url;			/* made for this message; or NULL */
+	int			header_count;	/* likewise */
+	Header	   *headers;
+	MemoryContext made_context; /* holds url and headers; or NULL */
 	Size		memory_bytes;	/* with the message */
 	ReadChunk  *chunk;			/* the part of the log that it came from; NULL
 								 * if it came from pending */
@@ -170,6 +220,8 @@ typedef struct Delivery
 	int			attempts;		/* tries before the current one */
 	bool		has_pending_row;	/* there is a row in pending for it */
 	bool		in_queue;		/* of its lane */
+	int			batch_most;		/* goes with so many at most, and with those of
+								 * which the same is true; 0: as usual */
 	KeyEntry   *key_entry;		/* it is the head of its key; or NULL */
 
 	/* set when it is handed over for settling */

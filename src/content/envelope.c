@@ -34,8 +34,8 @@ put_digits(char *to, uint32 value, int width, char after)
 }
 
 /* The first 48 bits of the id are Unix milliseconds: until the year 10889. */
-static void
-append_time(StringInfo body, const pg_uuid_t *id)
+void
+postrider_envelope_time(StringInfo body, const pg_uuid_t *id)
 {
 	uint64		ms = 0;
 	uint32		of_day;
@@ -78,8 +78,8 @@ is_ascii(const char *string, int length)
  * character that is bad or cut off by the end of the piece; which of the two
  * it is shows when it comes first in the next piece.
  */
-static void
-convert_to_utf8(StringInfo body, int start)
+void
+postrider_envelope_to_utf8(StringInfo body, int start)
 {
 	int			encoding = GetDatabaseEncoding();
 	int			length = body->len - start;
@@ -129,9 +129,9 @@ postrider_envelope_build(StringInfo body, const char *topic,
 	appendStringInfoString(body, "{\"type\":");
 	escape_json(body, topic);
 	appendStringInfoString(body, ",\"timestamp\":\"");
-	append_time(body, id);
+	postrider_envelope_time(body, id);
 	appendStringInfoString(body, "\",\"data\":");
 	(void) JsonbToCString(body, &payload->root, VARSIZE(payload));
 	appendStringInfoChar(body, '}');
-	convert_to_utf8(body, start);
+	postrider_envelope_to_utf8(body, start);
 }

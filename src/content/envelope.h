@@ -24,4 +24,13 @@
 extern void postrider_envelope_build(StringInfo body, const char *topic,
 									 const pg_uuid_t *id, Jsonb *payload);
 
+/* Appends the time in an id: 2026-11-23T04:40:09.123Z. */
+extern void postrider_envelope_time(StringInfo out, const pg_uuid_t *id);
+
+/*
+ * Converts what is in the text from "start" on from the database's encoding to UTF-8.
+ * Needs a transaction if the two differ.
+ */
+extern void postrider_envelope_to_utf8(StringInfo text, int start);
+
 #endif							/* POSTRIDER_ENVELOPE_H */

@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "content/filter.h"
+#include "content/json_path.h"
 #include "content/mapping_internal.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -38,37 +39,6 @@ message_of_error(void)
 	FlushErrorState();
 	MemoryContextSwitchTo(context);
 	return message;
-}
-
-static bool
-is_error_of_path(int sqlerrcode)
-{
-	return postrider_is_error_of_data(sqlerrcode) ||
-		ERRCODE_TO_CATEGORY(sqlerrcode) ==
-		ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION;
-}
-
-/* The parser may be left by an error without a subtransaction: see filter.c. */
-static JsonPath *
-parse_path(const char *string, char **problem)
-{
-	MemoryContext context = CurrentMemoryContext;
-	JsonPath   *volatile path = NULL;
-
-	PG_TRY();
-	{
-		path = DatumGetJsonPathP(DirectFunctionCall1(jsonpath_in,
-													 CStringGetDatum(string)));
-	}
-	PG_CATCH();
-	{
-		if (!is_error_of_path(geterrcode()))
-			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		*problem = psprintf("is no path: %s", message_of_error());
-	}
-	PG_END_TRY();
-	return path;
 }
 
 static bool
@@ -183,7 +153,7 @@ postrider_mapping_path_compile(const char *string, char **problem)
 		return NULL;
 	}
 	result->text = pstrdup(string);
-	result->path = parse_path(string, problem);
+	result->path = postrider_json_path_parse(string, problem);
 	if (result->path == NULL)
 		return NULL;
 	if (postrider_filter_has_variable(result->path))

@@ -1,127 +1,183 @@
 /*-------------------------------------------------------------------------
  *
  * template.c
- *	  Compiles templates.
- *
- * A template is cut at its places.  The text between is fed to a scanner
- * (template_scan.h), which tells how each value must be escaped.  What comes
- * out is tried once with stand-ins for the values, so that a template that
- * cannot make JSON or a URL is refused when it is written.
+ *	  Texts with values from a message; see template.h.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "content/envelope.h"
+#include "content/escape.h"
+#include "content/filter.h"
 #include "content/json_path.h"
 #include "content/template.h"
-#include "content/template_parts.h"
-#include "content/template_scan.h"
 #include "mb/pg_wchar.h"
-#include "miscadmin.h"
+#include "util/id.h"
+#include "utils/numeric.h"
 
-#define MAX_STEPS 32
-
-static const char place_hint[] = "A place is {{field}} or {{field|default:\"…\"}}. For the text {{ itself write {{\"{{\"}}.";
-static const char field_hint[] = "A value of the payload is payload.name or a path such as $.name; the message's own fields are id, topic, key, tenant, endpoint, attempt, created_at and sent_at, the last two also with _s or _ms.";
-static const char batch_hint[] = "The envelope of a batch knows records, record_count, endpoint and sent_at; values of messages belong into the records.";
-
-typedef struct Field
+typedef enum PartKind
 {
-	const char *name;
-	FieldKind	kind;
-	bool		in_message;
-	bool		in_batch;
-} Field;
+	PART_TEXT,
+	PART_ID,
+	PART_TOPIC,
+	PART_KEY,
+	PART_TENANT,
+	PART_ENDPOINT,
+	PART_CREATED_AT,
+	PART_CREATED_AT_S,
+	PART_CREATED_AT_MS,
+	PART_PATH
+} PartKind;
 
-static const Field fields[] = {
-	{"id", FIELD_ID, true, false},
-	{"topic", FIELD_TOPIC, true, false},
-	{"key", FIELD_KEY, true, false},
-	{"tenant", FIELD_TENANT, true, false},
-	{"endpoint", FIELD_ENDPOINT, true, true},
-	{"attempt", FIELD_ATTEMPT, true, false},
-	{"created_at", FIELD_CREATED_AT, true, false},
-	{"created_at_s", FIELD_CREATED_AT_S, true, false},
-	{"created_at_ms", FIELD_CREATED_AT_MS, true, false},
-	{"sent_at", FIELD_SENT_AT, true, true},
-	{"sent_at_s", FIELD_SENT_AT_S, true, true},
-	{"sent_at_ms", FIELD_SENT_AT_MS, true, true},
-	{"payload", FIELD_PAYLOAD, true, false},
-	{"records", FIELD_RECORDS, false, true},
-	{"record_count", FIELD_RECORD_COUNT, false, true}
+static const char *const field_names[] = {
+	[PART_ID] = "id",
+	[PART_TOPIC] = "topic",
+	[PART_KEY] = "key",
+	[PART_TENANT] = "tenant",
+	[PART_ENDPOINT] = "endpoint",
+	[PART_CREATED_AT] = "created_at",
+	[PART_CREATED_AT_S] = "created_at_s",
+	[PART_CREATED_AT_MS] = "created_at_ms"
 };
 
-/* A template while it is compiled. */
-typedef struct Compile
+typedef struct TemplatePart
 {
-	const char *source;
-	const char *at;				/* what comes next */
-	bool		batch;
-	int			records;		/* places for records so far */
-	TemplateScan scan;
-	Template   *result;
-	Problem    *problem;
-} Compile;
+	PartKind	kind;
+	char	   *text;			/* of PART_TEXT, in UTF-8, as it is; else the
+								 * expression, for problems */
+	int			length;
+	JsonPath   *path;
+	JsonbValue *fallback;		/* or NULL */
+	ValueEscape escape;
+} TemplatePart;
 
-bool
-postrider_template_context(const char *name, TemplateContext *context,
-						   Problem *problem)
+struct Template
 {
-	static const char *const names[] = {
-		"text", "url", "path", "query", "form", "json", "graphql", "xml",
-		"header"
-	};
+	int			count;
+	int			allocated;
+	TemplatePart *parts;
+};
 
-	for (int i = 0; i < (int) lengthof(names); i++)
-		if (strcmp(names[i], name) == 0)
-		{
-			*context = (TemplateContext) i;
-			return true;
-		}
-	return postrider_problem(problem, "Contexts are text, url, path, query, form, json, graphql, xml and header.",
-							 "\"%s\" is no context of a template", name);
+/* What surrounds the next place. */
+typedef struct Surroundings
+{
+	TemplateContext context;
+	bool		in_query;		/* of a URL */
+	bool		in_string;		/* of JSON */
+	bool		in_cdata;		/* of XML */
+} Surroundings;
+
+static void
+pass_json(Surroundings *where, const char *string)
+{
+	for (; *string; string++)
+	{
+		if (*string == '\\' && where->in_string && string[1])
+			string++;
+		else if (*string == '"')
+			where->in_string = !where->in_string;
+	}
 }
 
-static int
-character_number(const Compile *compile, const char *at)
+static void
+pass_xml(Surroundings *where, const char *string)
 {
-	return pg_mbstrlen_with_len(compile->source, at - compile->source) + 1;
+	static const char begin[] = "<![CDATA[";
+	static const char end[] = "]]>";
+
+	while ((string = strstr(string, where->in_cdata ? end : begin)) != NULL)
+	{
+		string += strlen(where->in_cdata ? end : begin);
+		where->in_cdata = !where->in_cdata;
+	}
 }
 
-static bool
-is_blank(char c)
+static void
+pass_text(Surroundings *where, const char *string)
 {
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+	if (where->context == TEMPLATE_URL && strchr(string, '?'))
+		where->in_query = true;
+	else if (where->context == TEMPLATE_JSON)
+		pass_json(where, string);
+	else if (where->context == TEMPLATE_XML)
+		pass_xml(where, string);
 }
 
-static char *
-copy_trimmed(const char *from, const char *to)
+static ValueEscape
+escape_for(const Surroundings *where)
 {
-	while (from < to && is_blank(*from))
-		from++;
-	while (to > from && is_blank(to[-1]))
-		to--;
-	return pnstrdup(from, to - from);
+	switch (where->context)
+	{
+		case TEMPLATE_URL:
+			return where->in_query ? ESCAPE_QUERY : ESCAPE_PATH;
+		case TEMPLATE_FORM:
+			return ESCAPE_FORM;
+		case TEMPLATE_JSON:
+			return where->in_string ? ESCAPE_JSON_STRING : ESCAPE_JSON_VALUE;
+		case TEMPLATE_XML:
+			return where->in_cdata ? ESCAPE_CDATA : ESCAPE_XML;
+		case TEMPLATE_HEADER:
+			return ESCAPE_HEADER;
+		default:
+			return ESCAPE_NONE;
+	}
+}
+
+static TemplatePart *
+add_part(Template *template, PartKind kind, const char *string, Size length)
+{
+	TemplatePart *part;
+
+	if (template->count == template->allocated)
+	{
+		template->allocated = Max(template->allocated * 2, 8);
+		template->parts = template->parts == NULL ?
+			palloc(sizeof(TemplatePart) * template->allocated) :
+			repalloc(template->parts, sizeof(TemplatePart) * template->allocated);
+	}
+	part = &template->parts[template->count++];
+	memset(part, 0, sizeof(*part));
+	part->kind = kind;
+	part->text = pnstrdup(string, length);
+	part->length = (int) length;
+	return part;
+}
+
+/* Literal text is sent as it is, so it must be in UTF-8 already. */
+static void
+add_text(Template *template, Surroundings *where, const char *string, Size length)
+{
+	TemplatePart *part;
+	StringInfoData utf8;
+
+	if (length == 0)
+		return;
+	part = add_part(template, PART_TEXT, string, length);
+	pass_text(where, part->text);
+	initStringInfo(&utf8);
+	appendBinaryStringInfo(&utf8, part->text, part->length);
+	postrider_envelope_to_utf8(&utf8, 0);
+	part->text = utf8.data;
+	part->length = utf8.len;
 }
 
 /*
- * Finds the }} that ends the place, and the bar before its default, skipping
- * strings and everything in brackets: SQL/JSON paths have both.  NULL if the
- * place does not end.
+ * The }} that ends a place, and the bar before its default, past strings and
+ * brackets, both of which paths have.  NULL if there is none.
  */
 static const char *
-find_place_end(const char *at, const char **bar)
+find_end(const char *at, const char **bar)
 {
 	int			depth = 0;
 	bool		in_string = false;
 
 	*bar = NULL;
-	for (; *at != '\0'; at++)
+	for (; *at; at++)
 	{
 		if (in_string)
 		{
-			if (*at == '\\' && at[1] != '\0')
+			if (*at == '\\' && at[1])
 				at++;
 			else if (*at == '"')
 				in_string = false;
@@ -130,11 +186,11 @@ find_place_end(const char *at, const char **bar)
 			in_string = true;
 		else if (depth == 0 && at[0] == '}' && at[1] == '}')
 			return at;
-		else if (*at == '(' || *at == '[' || *at == '{')
+		else if (strchr("([{", *at))
 			depth++;
-		else if (*at == ')' || *at == ']' || *at == '}')
+		else if (strchr(")]}", *at))
 			depth--;
-		else if (depth == 0 && at[0] == '|' && at[1] == '|')
+		else if (depth == 0 && strncmp(at, "||", 2) == 0)
 			at++;
 		else if (depth == 0 && *at == '|' && *bar == NULL)
 			*bar = at;
@@ -142,263 +198,306 @@ find_place_end(const char *at, const char **bar)
 	return NULL;
 }
 
-static bool
-compile_default(Compile *compile, TemplatePart *part, const char *from,
-				const char *to)
+static char *
+trimmed(const char *from, const char *to)
 {
-	char	   *modifier = copy_trimmed(from, to);
-
-	if (strncmp(modifier, "default:", 8) != 0)
-		return postrider_problem(compile->problem, place_hint,
-								 "\"%s\" is no default", modifier);
-	part->fallback = postrider_json_parse(modifier + 8, strlen(modifier + 8),
-										  POSTRIDER_TEMPLATE_MAX);
-	if (part->fallback == NULL)
-		return postrider_problem(compile->problem, "Write text in double quotes: default:\"none\".",
-								 "the default %s is no JSON", modifier + 8);
-	return true;
+	while (from < to && strchr(" \t\n\r", *from))
+		from++;
+	while (to > from && strchr(" \t\n\r", to[-1]))
+		to--;
+	return pnstrdup(from, to - from);
 }
 
-/* Takes payload.a.0.b apart; payload alone has no steps. */
-static bool
-compile_steps(Compile *compile, TemplatePart *part, const char *dotted)
+/* The scalar or container in a JSON text, or NULL. */
+static JsonbValue *
+read_json(const char *string)
 {
-	part->steps = palloc(MAX_STEPS * sizeof(char *));
-	while (*dotted == '.')
-	{
-		const char *from = ++dotted;
+	Jsonb	   *json = postrider_json_read(string, strlen(string));
+	JsonbValue *value;
 
-		while (IS_HIGHBIT_SET(*dotted) || *dotted == '_' || *dotted == '-' ||
-			   (*dotted >= '0' && *dotted <= '9') ||
-			   (*dotted >= 'a' && *dotted <= 'z') ||
-			   (*dotted >= 'A' && *dotted <= 'Z'))
-			dotted++;
-		if (dotted == from || part->step_count == MAX_STEPS)
-			break;
-		part->steps[part->step_count++] = pnstrdup(from, dotted - from);
-	}
-	if (*dotted != '\0')
-		return postrider_problem(compile->problem, "Names are made of letters, digits, _ and -, at most 32 of them; other names need a path, such as $.\"a name\".",
-								 "\"%s\" is no name of a value in the payload",
-								 part->expression);
-	return true;
+	if (json == NULL)
+		return NULL;
+	value = palloc0(sizeof(JsonbValue));
+	if (JB_ROOT_IS_SCALAR(json))
+		return getIthJsonbValueFromContainer(&json->root, 0);
+	value->type = jbvBinary;
+	value->val.binary.data = &json->root;
+	value->val.binary.len = VARSIZE(json) - VARHDRSZ;
+	return value;
 }
 
 static bool
-compile_field(Compile *compile, TemplatePart *part)
+set_expression(TemplatePart *part, char **problem)
 {
-	const char *expression = part->expression;
-	Size		length = strcspn(expression, ".");
+	const char *expression = part->text;
+	char	   *path_problem;
 
-	for (int i = 0; i < (int) lengthof(fields); i++)
-	{
-		if (strlen(fields[i].name) != length ||
-			strncmp(fields[i].name, expression, length) != 0)
-			continue;
-		if (!(compile->batch ? fields[i].in_batch : fields[i].in_message))
-			break;
-		part->field = fields[i].kind;
-		if (part->field == FIELD_PAYLOAD)
-			return compile_steps(compile, part, expression + length);
-		if (expression[length] == '\0')
-			return true;
-	}
-	return postrider_problem(compile->problem,
-							 compile->batch ? batch_hint : field_hint,
-							 "\"%s\" is no field of %s", expression,
-							 compile->batch ? "a batch" : "a message");
-}
-
-static bool
-compile_expression(Compile *compile, TemplatePart *part)
-{
-	const char *expression = part->expression;
-
-	if (expression[0] == '\0')
-		return postrider_problem(compile->problem, place_hint,
-								 "the place is empty");
 	if (expression[0] == '"')
 	{
-		part->field = FIELD_LITERAL;
-		part->fallback = postrider_json_parse(expression, strlen(expression),
-											  POSTRIDER_TEMPLATE_MAX);
-		return part->fallback != NULL ||
-			postrider_problem(compile->problem, place_hint,
-							  "%s is no JSON string", expression);
+		part->fallback = read_json(expression);
+		part->kind = PART_KEY;
+		part->path = NULL;
+		if (part->fallback == NULL)
+			*problem = psprintf("has a place that is no JSON string: %s", expression);
+		else
+			part->kind = PART_TEXT;
+		return part->fallback != NULL;
 	}
-	if (expression[0] != '$')
-		return compile_field(compile, part);
-	if (compile->batch)
-		return postrider_problem(compile->problem, batch_hint,
-								 "a batch has no payload of its own");
-	part->field = FIELD_PATH;
-	part->path = postrider_json_path_compile(expression, compile->problem);
-	return part->path != NULL;
+	if (expression[0] == '$')
+	{
+		part->kind = PART_PATH;
+		part->path = postrider_json_path_parse(expression, &path_problem);
+		if (part->path == NULL)
+			*problem = psprintf("has a place {{%s}} that %s", expression, path_problem);
+		else if (postrider_filter_has_variable(part->path))
+			*problem = psprintf("has a place {{%s}} with a variable, and there are none", expression);
+		else
+			return true;
+		return false;
+	}
+	for (int kind = PART_ID; kind <= PART_CREATED_AT_MS; kind++)
+	{
+		if (strcmp(field_names[kind], expression) != 0)
+			continue;
+		part->kind = (PartKind) kind;
+		return true;
+	}
+	*problem = psprintf("has a place for \"%s\", which no message has", expression);
+	return false;
 }
 
-/* Records are ready to stand there, so nothing escapes them. */
+/* A place begins at *at, which is moved behind it. */
 static bool
-compile_records(Compile *compile, TemplatePart *part)
+add_place(Template *template, Surroundings *where, const char **at, char **problem)
 {
-	if (part->fallback != NULL)
-		return postrider_problem(compile->problem, NULL,
-								 "records have no default");
-	if (compile->records++ > 0)
-		return postrider_problem(compile->problem, NULL,
-								 "there is more than one place for the records");
-	if (part->escape != ESCAPE_JSON_VALUE && part->escape != ESCAPE_XML &&
-		part->escape != ESCAPE_NONE)
-		return postrider_problem(compile->problem, "Write for example {\"inputs\": [{{records}}]}.",
-								 "the records cannot stand within a string");
-	if (part->escape == ESCAPE_XML && compile->scan.state != SCAN_START)
-		return postrider_problem(compile->problem, NULL,
-								 "the records cannot stand within an attribute");
-	return true;
-}
-
-/* Compiles the place that begins at compile->at, and goes behind it. */
-static bool
-compile_place(Compile *compile, TemplatePart *part)
-{
-	const char *start = compile->at;
 	const char *bar;
-	const char *end = find_place_end(start + 2, &bar);
-	bool		fits;
+	const char *end = find_end(*at + 2, &bar);
+	TemplatePart *part;
+	char	   *expression;
+	char	   *modifier;
 
 	if (end == NULL)
 	{
-		postrider_problem(compile->problem, place_hint,
-						  "the place is not closed");
-		return postrider_problem_at(compile->problem, "template, character %d",
-									character_number(compile, start));
+		*problem = pstrdup("has a place that is not closed with }}");
+		return false;
 	}
-	part->has_place = true;
-	part->expression = copy_trimmed(start + 2, bar ? bar : end);
-	fits = compile_expression(compile, part);
-	if (fits && bar && part->field == FIELD_LITERAL)
-		fits = postrider_problem(compile->problem, NULL,
-								 "a text needs no default");
-	fits = fits && (!bar || compile_default(compile, part, bar + 1, end)) &&
-		postrider_template_scan_place(&compile->scan, &part->escape,
-									  compile->problem) &&
-		(part->field != FIELD_RECORDS || compile_records(compile, part));
-	if (!fits)
-		return postrider_problem_at(compile->problem, "template, character %d",
-									character_number(compile, start));
-	compile->at = end + 2;
-	return true;
+	expression = trimmed(*at + 2, bar ? bar : end);
+	part = add_part(template, PART_KEY, expression, strlen(expression));
+	part->escape = escape_for(where);
+	if (!set_expression(part, problem))
+		return false;
+	*at = end + 2;
+	if (bar == NULL)
+		return true;
+	modifier = trimmed(bar + 1, end);
+	if (strncmp(modifier, "default:", 8) == 0)
+		part->fallback = read_json(modifier + 8);
+	if (part->fallback == NULL)
+		*problem = psprintf("has a place with \"%s\" where default: and a JSON value should be",
+							modifier);
+	return part->fallback != NULL;
 }
 
-static void
-set_literal(TemplatePart *part, const char *from, int length)
-{
-	StringInfoData literal;
-
-	initStringInfo(&literal);
-	appendBinaryStringInfo(&literal, from, length);
-	postrider_envelope_to_utf8(&literal, 0);
-	part->literal = literal.data;
-	part->literal_length = literal.len;
-}
-
+/* Is it JSON, whatever the values are? */
 static bool
-compile_parts(Compile *compile)
-{
-	Template   *result = compile->result;
-	int			allocated = 8;
-
-	result->parts = palloc(allocated * sizeof(TemplatePart));
-	for (;;)
-	{
-		const char *place = strstr(compile->at, "{{");
-		int			length = place ? place - compile->at : (int) strlen(compile->at);
-		TemplatePart *part;
-
-		CHECK_FOR_INTERRUPTS();
-		if (result->part_count > POSTRIDER_TEMPLATE_MAX_PLACES)
-			return postrider_problem(compile->problem, NULL,
-									 "the template has more than %d places",
-									 POSTRIDER_TEMPLATE_MAX_PLACES);
-		if (result->part_count == allocated)
-		{
-			allocated *= 2;
-			result->parts = repalloc(result->parts,
-									 allocated * sizeof(TemplatePart));
-		}
-		part = &result->parts[result->part_count++];
-		memset(part, 0, sizeof(TemplatePart));
-		set_literal(part, compile->at, length);
-		postrider_template_scan(&compile->scan, compile->at, length);
-		if (place == NULL)
-			return postrider_template_scan_end(&compile->scan, compile->problem);
-		compile->at = place;
-		if (!compile_place(compile, part))
-			return false;
-	}
-}
-
-/* Would the template be JSON, whatever the values are? */
-static bool
-check_json(const Template *template, Problem *problem)
+is_json(const Template *template)
 {
 	StringInfoData trial;
-	bool		fits;
 
 	initStringInfo(&trial);
-	for (int i = 0; i < template->part_count; i++)
+	for (int i = 0; i < template->count; i++)
 	{
 		const TemplatePart *part = &template->parts[i];
 
-		appendBinaryStringInfo(&trial, part->literal, part->literal_length);
-		if (part->has_place && part->escape == ESCAPE_JSON_VALUE)
+		if (part->kind == PART_TEXT && part->fallback == NULL)
+			appendBinaryStringInfo(&trial, part->text, part->length);
+		else if (part->escape == ESCAPE_JSON_VALUE)
 			appendStringInfoString(&trial, "null");
 	}
-	fits = postrider_json_parse(trial.data, trial.len,
-								4 * POSTRIDER_TEMPLATE_MAX) != NULL;
-	if (!fits)
-		postrider_problem(problem, "A place outside quotes stands for a whole JSON value with its quotes; within quotes it is a part of a string.",
-						  "the template is no JSON");
-	pfree(trial.data);
-	return fits;
-}
-
-Template *
-postrider_template_compile(const char *source, TemplateContext context,
-						   bool batch, Problem *problem)
-{
-	Compile		compile = {0};
-
-	if (strlen(source) > POSTRIDER_TEMPLATE_MAX)
-	{
-		postrider_problem(problem, NULL, "the template is longer than %d bytes",
-						  POSTRIDER_TEMPLATE_MAX);
-		return NULL;
-	}
-	compile.source = compile.at = source;
-	compile.batch = batch;
-	compile.problem = problem;
-	compile.result = palloc0(sizeof(Template));
-	compile.result->context = context;
-	postrider_template_scan_start(&compile.scan, context);
-	if (!compile_parts(&compile))
-		return NULL;
-	if (batch && compile.records == 0)
-	{
-		postrider_problem(problem, "Write for example {\"inputs\": [{{records}}]}.",
-						  "the envelope has no place for the records");
-		return NULL;
-	}
-	if ((context == TEMPLATE_JSON || context == TEMPLATE_GRAPHQL) &&
-		!check_json(compile.result, problem))
-		return NULL;
-	return compile.result;
+	return postrider_json_read(trial.data, trial.len) != NULL;
 }
 
 bool
-postrider_template_is_constant(const Template *template)
+postrider_template_has_places(const char *source)
 {
-	for (int i = 0; i < template->part_count; i++)
-		if (template->parts[i].has_place)
-			return false;
+	return strstr(source, "{{") != NULL;
+}
+
+Template *
+postrider_template_compile(const char *source, TemplateContext context, char **problem)
+{
+	Template   *template = palloc0(sizeof(Template));
+	Surroundings where = {.context = context};
+	const char *at = source;
+	const char *place;
+
+	*problem = NULL;
+	if (strlen(source) > TEMPLATE_MAX_BYTES)
+	{
+		*problem = psprintf("is longer than %d bytes", TEMPLATE_MAX_BYTES);
+		return NULL;
+	}
+	while ((place = strstr(at, "{{")) != NULL)
+	{
+		add_text(template, &where, at, place - at);
+		at = place;
+		if (!add_place(template, &where, &at, problem))
+			return NULL;
+		if (template->count > 2 * TEMPLATE_MAX_PLACES)
+		{
+			*problem = psprintf("has more than %d places", TEMPLATE_MAX_PLACES);
+			return NULL;
+		}
+	}
+	add_text(template, &where, at, strlen(at));
+	if (context == TEMPLATE_JSON && !is_json(template))
+	{
+		*problem = pstrdup("makes no JSON");
+		return NULL;
+	}
+	return template;
+}
+
+static JsonbValue *
+text_value(const char *string)
+{
+	JsonbValue *value;
+
+	if (string == NULL)
+		return NULL;
+	value = palloc0(sizeof(JsonbValue));
+	value->type = jbvString;
+	value->val.string.val = unconstify(char *, string);
+	value->val.string.len = (int) strlen(string);
+	return value;
+}
+
+static JsonbValue *
+number_value(int64 number)
+{
+	JsonbValue *value = palloc0(sizeof(JsonbValue));
+
+	value->type = jbvNumeric;
+	value->val.numeric = int64_to_numeric(number);
+	return value;
+}
+
+static JsonbValue *
+first_found(const TemplatePart *part, const TemplateValues *values)
+{
+	Jsonb	   *found = postrider_json_path_values(values->payload, part->path);
+
+	return found ? getIthJsonbValueFromContainer(&found->root, 0) : NULL;
+}
+
+static JsonbValue *
+find_value(const TemplatePart *part, const TemplateValues *values)
+{
+	StringInfoData time;
+	char		id[ID_TEXT_SIZE];
+
+	switch (part->kind)
+	{
+		case PART_ID:
+			postrider_id_text(values->id, id);
+			return text_value(pstrdup(id));
+		case PART_TOPIC:
+			return text_value(values->topic);
+		case PART_KEY:
+			return text_value(values->key);
+		case PART_TENANT:
+			return text_value(values->tenant);
+		case PART_ENDPOINT:
+			return text_value(values->endpoint);
+		case PART_CREATED_AT:
+			initStringInfo(&time);
+			postrider_envelope_time(&time, values->id);
+			return text_value(time.data);
+		case PART_CREATED_AT_S:
+			return number_value(postrider_id_unix_ms(values->id) / 1000);
+		case PART_CREATED_AT_MS:
+			return number_value(postrider_id_unix_ms(values->id));
+		case PART_PATH:
+			return first_found(part, values);
+		case PART_TEXT:
+			break;
+	}
+	return NULL;
+}
+
+static char *
+as_json(const JsonbValue *value)
+{
+	Jsonb	   *json = JsonbValueToJsonb(unconstify(JsonbValue *, value));
+
+	return JsonbToCString(NULL, &json->root, VARSIZE(json));
+}
+
+/* Appends a value that is there, in UTF-8; else says what is wrong with it. */
+static const char *
+append_value(StringInfo out, const TemplatePart *part, const JsonbValue *value)
+{
+	StringInfoData utf8;
+
+	initStringInfo(&utf8);
+	if (value->type == jbvString)
+		appendBinaryStringInfo(&utf8, value->val.string.val, value->val.string.len);
+	else if (value->type == jbvNumeric)
+		appendStringInfoString(&utf8, numeric_normalize(value->val.numeric));
+	else
+		appendStringInfoString(&utf8, as_json(value));
+	postrider_envelope_to_utf8(&utf8, 0);
+	if (part->escape == ESCAPE_JSON_VALUE && value->type != jbvString)
+	{
+		appendBinaryStringInfo(out, utf8.data, utf8.len);
+		return NULL;
+	}
+	return postrider_escape(out, part->escape, utf8.data, utf8.len);
+}
+
+bool
+postrider_template_render(const Template *template, const TemplateValues *values,
+						  StringInfo out, char **problem)
+{
+	for (int i = 0; i < template->count; i++)
+	{
+		const TemplatePart *part = &template->parts[i];
+		JsonbValue *value;
+		const char *trouble;
+
+		if (part->kind == PART_TEXT && part->fallback == NULL)
+		{
+			appendBinaryStringInfo(out, part->text, part->length);
+			continue;
+		}
+		value = find_value(part, values);
+		if (value == NULL || value->type == jbvNull)
+			value = part->fallback;
+		if (value == NULL)
+			trouble = "is missing";
+		else
+			trouble = append_value(out, part, value);
+		if (trouble == NULL)
+			continue;
+		*problem = psprintf("the value of {{%s}} %s", part->text, trouble);
+		return false;
+	}
 	return true;
+}
+
+TemplateContext
+postrider_template_context(const char *content_type)
+{
+	int			length = (int) strcspn(content_type, "; \t");
+	char	   *type = pnstrdup(content_type, length);
+
+	for (char *c = type; *c; c++)
+		*c = pg_ascii_tolower((unsigned char) *c);
+	if (strcmp(type, "application/x-www-form-urlencoded") == 0)
+		return TEMPLATE_FORM;
+	if (length >= 4 && strcmp(type + length - 4, "json") == 0)
+		return TEMPLATE_JSON;
+	if (length >= 3 && strcmp(type + length - 3, "xml") == 0)
+		return TEMPLATE_XML;
+	return TEMPLATE_TEXT;
 }

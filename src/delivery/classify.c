@@ -47,7 +47,7 @@ classify_status(long status, AttemptResult *result)
 	{
 		result->outcome = OUTCOME_DEAD;
 		result->disable_endpoint = true;
-		result->error = pstrdup("the receiver answered with status 410: the endpoint is gone, and was disabled");
+		result->error = pstrdup("the receiver answered with status 410: the endpoint is gone");
 	}
 	else if (status >= 300 && status <= 399)
 	{
@@ -95,12 +95,18 @@ transport_error_code(CURLcode code)
 	}
 }
 
+bool
+postrider_is_whole_answer(const RequestEnd *end)
+{
+	return end->headers_complete &&
+		(end->code == CURLE_OK || (end->response_cut && end->status > 0));
+}
+
 void
 postrider_classify(const RequestEnd *end, AttemptResult *result)
 {
 	result->sent = true;
-	if (end->headers_complete &&
-		(end->code == CURLE_OK || (end->response_cut && end->status > 0)))
+	if (postrider_is_whole_answer(end))
 	{
 		classify_status(end->status, result);
 		return;

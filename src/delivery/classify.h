@@ -32,4 +32,7 @@ typedef struct RequestEnd
  */
 extern void postrider_classify(const RequestEnd *end, AttemptResult *result);
 
+/* Has an answer come, with all of its headers, that status and rules can be judged by? */
+extern bool postrider_is_whole_answer(const RequestEnd *end);
+
 #endif							/* POSTRIDER_CLASSIFY_H */

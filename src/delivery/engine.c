@@ -31,11 +31,13 @@
 #include "postgres.h"
 
 #include "common/pg_prng.h"
-#include "delivery/classify.h"
+#include "delivery/batch.h"
 #include "delivery/descriptor.h"
 #include "delivery/engine.h"
+#include "delivery/judge.h"
 #include "delivery/key_gate.h"
 #include "delivery/request.h"
+#include "delivery/response.h"
 #include "delivery/retry.h"
 #include "delivery/watch.h"
 #include "guc.h"
@@ -66,6 +68,9 @@ static TimestampTz curl_deadline = DT_NOEND;
 static dlist_head ready_lanes = DLIST_STATIC_INIT(ready_lanes);
 static int	ready_count = 0;
 static pairingheap *blocked_lanes = NULL;
+
+/* Deliveries whose functions are to be called; at most one of each lane. */
+static dlist_head calls = DLIST_STATIC_INIT(calls);
 
 /* What people want to hear of, until the worker has passed it on. */
 static dlist_head events = DLIST_STATIC_INIT(events);
@@ -166,6 +171,7 @@ update_lane(Lane *lane, TimestampTz now)
 		lane->in_flight < postrider_governor_limit(&lane->governor))
 	{
 		ready_at = Max(postrider_governor_next(&lane->governor, now), lane->blocked_until);
+		ready_at = Max(ready_at, postrider_batch_ready_at(lane, now));
 		/* The result of the breaker's probe comes here again. */
 		state = ready_at == DT_NOEND ? LANE_RESTING :
 			ready_at > now ? LANE_BLOCKED : LANE_READY;
@@ -340,7 +346,7 @@ fail_unsent(Delivery *delivery, TimestampTz now)
 	finish_attempt(delivery);
 }
 
-/* Ends it if it cannot be sent any more; false if it can. */
+/* Ends it if it cannot be sent any more, or not as it is; false if it can. */
 static bool
 end_if_hopeless(Delivery *delivery, TimestampTz now)
 {
@@ -349,8 +355,12 @@ end_if_hopeless(Delivery *delivery, TimestampTz now)
 				   "the message expired before it could be delivered", now);
 	else if (delivery->problem)
 
-		/* The payload does not fit the mapping: no fault of the endpoint's. */
-		end_unsent(delivery, OUTCOME_DEAD, "mapping", delivery->problem, now);
+		/* The payload does not fit: no fault of the endpoint's. */
+		end_unsent(delivery, OUTCOME_DEAD, delivery->problem_code, delivery->problem, now);
+	else if (delivery->endpoint->shape.url && delivery->url == NULL)
+
+		/* The endpoint has become one that needs a URL for each message. */
+		postrider_engine_park(delivery, PENDING_RETRY, now);
 	else
 		return false;
 	return true;
@@ -378,9 +388,55 @@ report(void *arg, GovernorEventKind kind, const RateUse *use)
 		endpoint->enabled = false;
 }
 
+/* The next delivery of a lane, unless it had to be ended. */
+static Delivery *
+take_next(Lane *lane, TimestampTz now)
+{
+	Delivery   *delivery = postrider_lane_pop(lane, now);
+
+	queued--;
+	memset(&delivery->result, 0, sizeof(AttemptResult));
+	delivery->result.started_at = now;
+	return end_if_hopeless(delivery, now) ? NULL : delivery;
+}
+
+/* Takes what goes with the first one. */
+static void
+gather(Request *request, Delivery *first, TimestampTz now)
+{
+	Lane	   *lane = request->endpoint->lane;
+	Delivery   *next;
+
+	postrider_batch_begin(request, first);
+	while ((next = postrider_lane_peek(lane)) != NULL &&
+		   postrider_batch_takes(request, next, now))
+	{
+		next = take_next(lane, now);
+		if (next)
+			postrider_batch_add(request, next);
+	}
+	postrider_batch_write(request);
+}
+
+/* The request cannot be made: ends what it carries. */
+static void
+fail_request(Request *request, Delivery *delivery, TimestampTz now)
+{
+	dlist_head	batch = DLIST_STATIC_INIT(batch);
+
+	if (request->batch_count == 0)
+	{
+		fail_unsent(delivery, now);
+		return;
+	}
+	postrider_batch_copy_result(request);
+	while (!dlist_is_empty(&request->batch))
+		fail_unsent(dlist_container(Delivery, node, dlist_pop_head_node(&request->batch)), now);
+}
+
 /*
- * Sends the next delivery of a lane, or ends it if it cannot be sent; false if
- * the lane may not send now.
+ * Sends the next delivery of a lane, or a batch, or ends it if it cannot be sent;
+ * false if the lane may not send now.
  */
 static bool
 send_next(Lane *lane, TimestampTz now)
@@ -391,27 +447,34 @@ send_next(Lane *lane, TimestampTz now)
 
 	if (!postrider_governor_take(&lane->governor, now, &permit, report, lane->endpoint))
 		return false;
-	delivery = postrider_lane_pop(lane, now);
-	queued--;
-	memset(&delivery->result, 0, sizeof(AttemptResult));
-	if (end_if_hopeless(delivery, now))
+	delivery = take_next(lane, now);
+	if (delivery == NULL)
 	{
 		postrider_governor_give_back(&lane->governor, &permit);
 		return true;
 	}
+	if (lane->endpoint->function)
+	{
+		lane->call_permit = permit;
+		lane->in_flight++;
+		lane->activity++;
+		dlist_push_tail(&calls, &delivery->node);
+		return true;
+	}
 	request = postrider_request_acquire(lane->endpoint);
+	if (lane->endpoint->policy.batch_size > 1)
+		gather(request, delivery, now);
 	if (!postrider_request_fill(request, delivery, now))
 	{
+		fail_request(request, delivery, now);
 		postrider_request_release(request);
 		postrider_governor_give_back(&lane->governor, &permit);
-		fail_unsent(delivery, now);
 		return true;
 	}
 	request->permit = permit;
 	if (lane->activity == lane->kept_activity && postrider_governor_has_rate(&lane->governor) &&
 		TimestampDifferenceExceeds(lane->kept_at, now, LANE_KEEP_MS))
 		keep_wanted = true;
-	delivery->result.started_at = now;
 	lane->in_flight++;
 	lane->activity++;
 	in_flight++;
@@ -460,26 +523,65 @@ note_result(Lane *lane, const AttemptResult *result, TimestampTz now)
 
 /* Tells the governor of a lane how a request has ended. */
 static void
-govern(Lane *lane, const Request *request, const AttemptResult *result,
-	   int64 retry_after_ms, TimestampTz now)
+govern(Lane *lane, const Request *request, const Judgement *judgement,
+	   TimestampTz sent_at, TimestampTz now)
 {
 	GovernorResult told = {
-		.answered = result->status_code > 0,
-		.healthy = result->outcome == OUTCOME_DELIVERED ||
-		(result->status_code >= 300 && result->status_code <= 499),
-		.timed_out = result->error_code != NULL && strcmp(result->error_code, "timeout") == 0,
-		.throttled = result->status_code == 429,
-		.retry_after_ms = retry_after_ms,
+		.answered = judgement->answered,
+		.healthy = judgement->healthy,
+		.timed_out = judgement->timed_out,
+		.throttled = judgement->throttled,
+		.retry_after_ms = judgement->retry_after_ms,
+		.hint = judgement->hint,
 		.max_wait_ms = lane->endpoint->backoff_max_ms,
 		.in_flight = lane->in_flight,
-		.sent_at = result->started_at
+		.sent_at = sent_at
 	};
 
 	postrider_governor_result(&lane->governor, &request->permit, &told, now, report,
 							  lane->endpoint);
 }
 
-/* An attempt has ended: decide what that means and hand the delivery back. */
+/* Decides what a result means for a delivery and hands it back. */
+static void
+end_delivery(Delivery *delivery, int64 retry_after_ms, double random, TimestampTz now)
+{
+	AttemptResult *result = &delivery->result;
+
+	if (result->outcome == OUTCOME_RETRY)
+		postrider_retry_decide(result, delivery->endpoint, delivery->attempts + 1,
+							   retry_after_ms, delivery->message->expires_at, now, random);
+	finish_attempt(delivery);
+}
+
+/* The same for all of a batch, or they go back to be sent in halves. */
+static void
+end_batch(Request *request, const Judgement *judgement, double random, TimestampTz now)
+{
+	Lane	   *lane = request->endpoint->lane;
+	bool		taken = request->delivery->result.outcome == OUTCOME_DELIVERED;
+
+	if (judgement->split_batch && request->batch_count > 1)
+	{
+		queued += postrider_batch_split(request, now);
+		return;
+	}
+	if (taken)
+		postrider_batch_went_well(request, now);
+	postrider_batch_copy_result(request);
+	postrider_batch_read(request);
+	while (!dlist_is_empty(&request->batch))
+	{
+		Delivery   *delivery = dlist_container(Delivery, node,
+											   dlist_pop_head_node(&request->batch));
+
+		if (taken && delivery->result.outcome != OUTCOME_DELIVERED)
+			note_result(lane, &delivery->result, now);
+		end_delivery(delivery, judgement->retry_after_ms, random, now);
+	}
+}
+
+/* A request has ended. */
 static void
 end_request(Request *request, CURLcode code, TimestampTz now)
 {
@@ -487,34 +589,28 @@ end_request(Request *request, CURLcode code, TimestampTz now)
 	Endpoint   *endpoint = delivery->endpoint;
 	Lane	   *lane = endpoint->lane;
 	AttemptResult *result = &delivery->result;
-	RequestEnd	end;
-	int64		retry_after_ms;
+	double		random = pg_prng_double(&pg_global_prng_state);
+	Judgement	judgement;
+	bool		disable;
 
-	postrider_request_end(request, code, &end, &retry_after_ms,
-						  &result->duration_ms);
-	postrider_classify(&end, result);
-	if (result->outcome != OUTCOME_DELIVERED && request->excerpt_length > 0)
-		result->response = postrider_text_clean(request->excerpt,
-												request->excerpt_length);
-	if (result->outcome == OUTCOME_RETRY)
-	{
-		retry_after_ms = Min(retry_after_ms, endpoint->backoff_max_ms);
-		if (retry_after_ms > 0)
-			lane->blocked_until = Max(lane->blocked_until,
-									  TimestampTzPlusMilliseconds(now, retry_after_ms));
-		postrider_retry_decide(result, endpoint, delivery->attempts + 1,
-							   retry_after_ms, delivery->message->expires_at,
-							   now, pg_prng_double(&pg_global_prng_state));
-	}
+	postrider_judge(request, code, now, result, &judgement);
+	postrider_response_keep(request, result);
+	disable = result->disable_endpoint;
+	if (judgement.retry_after_ms > 0)
+		lane->blocked_until = Max(lane->blocked_until,
+								  TimestampTzPlusMilliseconds(now, judgement.retry_after_ms));
 	note_result(lane, result, now);
-	govern(lane, request, result, retry_after_ms, now);
+	govern(lane, request, &judgement, result->started_at, now);
 	lane->failures = result->outcome == OUTCOME_DELIVERED ? 0 : lane->failures + 1;
 	lane->in_flight--;
 	lane->activity++;
 	in_flight--;
+	if (request->batch_count > 0)
+		end_batch(request, &judgement, random, now);
+	else
+		end_delivery(delivery, judgement.retry_after_ms, random, now);
 	postrider_request_release(request);
-	finish_attempt(delivery);
-	if (result->disable_endpoint && endpoint->enabled)
+	if (disable && endpoint->enabled)
 		report(endpoint, GOVERNOR_DISABLED, NULL);
 	if (!endpoint->enabled)
 		postrider_engine_endpoint_changed(endpoint);
@@ -701,6 +797,81 @@ postrider_engine_keep_wanted(void)
 
 	keep_wanted = false;
 	return result;
+}
+
+/* The first one need not be called any more: its endpoint has changed. */
+static void
+take_back_call(Delivery *delivery, TimestampTz now)
+{
+	MemoryContext old = MemoryContextSwitchTo(engine_context);
+	Lane	   *lane = delivery->endpoint->lane;
+
+	dlist_delete(&delivery->node);
+	lane->in_flight--;
+	postrider_governor_give_back(&lane->governor, &lane->call_permit);
+	if (delivery->endpoint->enabled && !delivery->endpoint->deleted)
+		enqueue(delivery, now);
+	else
+		park_behind(delivery, now);
+	update_lane(lane, now);
+	MemoryContextSwitchTo(old);
+}
+
+Delivery *
+postrider_engine_first_call(void)
+{
+	while (!held && !dlist_is_empty(&calls))
+	{
+		Delivery   *delivery = dlist_head_element(Delivery, node, &calls);
+		const Endpoint *endpoint = delivery->endpoint;
+
+		if (endpoint->enabled && !endpoint->deleted && endpoint->function != NULL)
+			return delivery;
+		take_back_call(delivery, GetCurrentTimestamp());
+	}
+	return NULL;
+}
+
+void
+postrider_engine_end_call(Delivery *delivery, const CallEnd *end, TimestampTz now)
+{
+	MemoryContext old = MemoryContextSwitchTo(engine_context);
+	Endpoint   *endpoint = delivery->endpoint;
+	Lane	   *lane = endpoint->lane;
+	AttemptResult *result = &delivery->result;
+	GovernorResult told = {
+		.answered = !end->timed_out,
+		.healthy = end->healthy,
+		.timed_out = end->timed_out,
+		.hint = {.limit = -1, .remaining = -1, .reset_at_us = -1, .retry_at_us = -1},
+		.max_wait_ms = endpoint->backoff_max_ms,
+		.in_flight = lane->in_flight,
+		.sent_at = end->started_at
+	};
+
+	dlist_delete(&delivery->node);
+	memset(result, 0, sizeof(AttemptResult));
+	result->outcome = end->outcome;
+	result->sent = true;
+	result->error_code = end->error_code;
+	result->error = end->error ? pstrdup(end->error) : NULL;
+	result->response = end->detail ? pstrdup(end->detail) : NULL;
+	result->started_at = end->started_at;
+	result->duration_ms = end->duration_ms;
+	if (result->outcome == OUTCOME_RETRY)
+		postrider_retry_decide(result, endpoint, delivery->attempts + 1, 0,
+							   delivery->message->expires_at, now,
+							   pg_prng_double(&pg_global_prng_state));
+	note_result(lane, result, now);
+	postrider_governor_result(&lane->governor, &lane->call_permit, &told, now, report, endpoint);
+	lane->failures = result->outcome == OUTCOME_DELIVERED ? 0 : lane->failures + 1;
+	lane->in_flight--;
+	lane->activity++;
+	finish_attempt(delivery);
+	if (!endpoint->enabled)
+		postrider_engine_endpoint_changed(endpoint);
+	update_lane(lane, now);
+	MemoryContextSwitchTo(old);
 }
 
 dlist_head *

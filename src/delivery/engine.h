@@ -88,6 +88,29 @@ extern dlist_head *postrider_engine_finished(void);
 extern int	postrider_engine_finished_count(void);
 extern void postrider_engine_finished_clear(void);
 
+/*
+ * The delivery whose function is to be called next, or NULL.  It stays
+ * in the engine until postrider_engine_end_call().
+ */
+extern Delivery *postrider_engine_first_call(void);
+
+/* How the call of a function ended; the strings are copied. */
+typedef struct CallEnd
+{
+	AttemptOutcome outcome;		/* delivered, retry or dead */
+	const char *error_code;		/* static, or NULL */
+	const char *error;			/* or NULL */
+	const char *detail;			/* or NULL */
+	bool		healthy;		/* the function is well, whatever it thinks of the
+								 * message */
+	bool		timed_out;
+	TimestampTz started_at;
+	float		duration_ms;
+} CallEnd;
+
+extern void postrider_engine_end_call(Delivery *delivery, const CallEnd *end,
+									  TimestampTz now);
+
 extern int	postrider_engine_in_flight(void);
 extern int	postrider_engine_queued(void);
 

@@ -131,6 +131,17 @@ postrider_governor_give_back(Governor *governor, const Permit *permit)
 	}
 }
 
+/*
+ * Is it time to keep to what the receiver says is left?  While more than half is,
+ * a burst does no harm.
+ */
+static bool
+is_worth_pacing(const RateHint *hint)
+{
+	return hint->remaining >= 0 &&
+		(hint->limit <= 0 || hint->remaining <= hint->limit / 2);
+}
+
 static void
 observe_rate(Governor *governor, const GovernorResult *result, TimestampTz now)
 {
@@ -145,7 +156,14 @@ observe_rate(Governor *governor, const GovernorResult *result, TimestampTz now)
 	};
 	RateState  *rate;
 
-	if (!result->throttled)
+	if (is_worth_pacing(&result->hint))
+	{
+		/* Who says that the limit ends next year is not believed. */
+		observation.remaining = result->hint.remaining;
+		observation.reset_at_us = Min(result->hint.reset_at_us,
+									  MICROSECONDS(now) + observation.max_wait_us);
+	}
+	else if (!result->throttled)
 		return;
 	if (result->retry_after_ms > 0)
 		observation.retry_at_us = MICROSECONDS(now) + result->retry_after_ms * 1000;

@@ -11,6 +11,7 @@
 
 #include "postgres.h"
 
+#include "content/rate_header.h"
 #include "datatype/timestamp.h"
 #include "policy/breaker.h"
 #include "policy/concurrency.h"
@@ -64,6 +65,7 @@ typedef struct GovernorResult
 	bool		timed_out;
 	bool		throttled;		/* it asks for fewer requests */
 	int64		retry_after_ms; /* 0: it says nothing */
+	RateHint	hint;			/* of its headers */
 	int64		max_wait_ms;	/* it is not believed to want a longer wait */
 	int			in_flight;		/* with this one */
 	TimestampTz sent_at;

@@ -47,6 +47,7 @@ postrider_lane_shift(Lane *lane, int64 microseconds)
 		lane->blocked_until += microseconds;
 	if (lane->progress_at != 0)
 		lane->progress_at += microseconds;
+	lane->batch_limit_until += microseconds;
 	lane->ready_at += microseconds;
 	if (lane->kept_at != 0)
 		lane->kept_at += microseconds;
@@ -95,23 +96,36 @@ postrider_lane_offer(Lane *lane, TimestampTz now)
 	return LANE_OVERFLOWS;
 }
 
-bool
-postrider_lane_takes_urgent(const Lane *lane, int priority)
+int
+postrider_lane_urgent_room(const Lane *lane)
 {
-	return priority >= PRIORITY_HIGH && lane->level_count[priority] < LANE_URGENT_ROOM &&
-		postrider_memory_free() > lane->queued_bytes;
+	if (postrider_memory_free() <= lane->queued_bytes)
+		return 0;
+	return Max(LANE_URGENT_ROOM - lane->level_count[PRIORITY_HIGH] -
+			   lane->level_count[PRIORITY_CRITICAL], 0);
+}
+
+static void
+count_in(Lane *lane, Delivery *delivery)
+{
+	lane->level_count[delivery->message->priority]++;
+	delivery->in_queue = true;
+	lane->queued++;
+	lane->queued_bytes += delivery->memory_bytes;
+}
+
+void
+postrider_lane_push_front(Lane *lane, Delivery *delivery)
+{
+	dlist_push_head(&lane->queue[delivery->message->priority], &delivery->node);
+	count_in(lane, delivery);
 }
 
 void
 postrider_lane_push(Lane *lane, Delivery *delivery, TimestampTz now)
 {
-	int			level = delivery->message->priority;
-
-	dlist_push_tail(&lane->queue[level], &delivery->node);
-	lane->level_count[level]++;
-	delivery->in_queue = true;
-	lane->queued++;
-	lane->queued_bytes += delivery->memory_bytes;
+	dlist_push_tail(&lane->queue[delivery->message->priority], &delivery->node);
+	count_in(lane, delivery);
 	if (postrider_lane_room(lane) == 0)
 		lane->progress_at = now;
 }
@@ -137,4 +151,13 @@ postrider_lane_pop(Lane *lane, TimestampTz now)
 	postrider_lane_remove(lane, delivery);
 	lane->progress_at = now;
 	return delivery;
+}
+
+Delivery *
+postrider_lane_peek(const Lane *lane)
+{
+	int			level = postrider_priority_peek(&lane->priority, lane->level_count);
+
+	return level < 0 ? NULL :
+		dlist_head_element(Delivery, node, unconstify(dlist_head *, &lane->queue[level]));
 }

@@ -36,8 +36,8 @@
 #define LANE_KEEP_MS		5000
 #define LANE_ERROR_BYTES	200
 
-/* Room beyond that for each level that is urgent. */
-#define LANE_URGENT_ROOM	128
+/* Room beyond that for what is urgent. */
+#define LANE_URGENT_ROOM	256
 #define MEMORY_BUDGET_BYTES (48 * 1024 * 1024)
 
 typedef enum LaneState
@@ -61,6 +61,9 @@ struct Lane
 	int			waiting;		/* behind others of their key (key_gate.h) */
 	bool		gated;			/* by key_gate.h */
 	bool		keys_known;		/* of those that have rows in pending */
+	int			batch_limit;	/* records after a 413; 0: none, as usual */
+	int			batch_refused;	/* what was too many */
+	TimestampTz batch_limit_until;
 	TimestampTz blocked_until;	/* Retry-After: nothing is sent before */
 	TimestampTz progress_at;	/* the last time that the queue got shorter,
 								 * or that it became full */
@@ -77,6 +80,7 @@ struct Lane
 	LaneState	state;
 	TimestampTz ready_at;		/* of a blocked lane */
 	Governor	governor;
+	Permit		call_permit;	/* of its delivery that waits for its function */
 	dlist_node	node;			/* in the engine's list of ready lanes */
 	pairingheap_node heap_node; /* in its heap of blocked ones */
 	dlist_head	idle_requests;	/* Requests that are set up for the endpoint */
@@ -100,11 +104,17 @@ extern TimestampTz postrider_lane_blocked_until(const Lane *lane, TimestampTz no
 /* May the lane take one more delivery from the log? */
 extern LaneAnswer postrider_lane_offer(Lane *lane, TimestampTz now);
 
-/* Does it take this one out of turn, because it is urgent? */
-extern bool postrider_lane_takes_urgent(const Lane *lane, int priority);
+/* Urgent deliveries that it could take now, although it may be full. */
+extern int	postrider_lane_urgent_room(const Lane *lane);
 
 extern void postrider_lane_push(Lane *lane, Delivery *delivery, TimestampTz now);
 extern Delivery *postrider_lane_pop(Lane *lane, TimestampTz now);
+
+/* The one that would be popped. */
+extern Delivery *postrider_lane_peek(const Lane *lane);
+
+/* Puts one back that was popped. */
+extern void postrider_lane_push_front(Lane *lane, Delivery *delivery);
 
 /* Takes one out of the queue. */
 extern void postrider_lane_remove(Lane *lane, Delivery *delivery);

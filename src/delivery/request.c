@@ -9,10 +9,14 @@
 
 #include <sys/socket.h>
 
+#include "content/rate_header.h"
+#include "content/response_rule.h"
+#include "delivery/batch.h"
 #include "delivery/lane.h"
 #include "delivery/request.h"
 #include "delivery/watch.h"
 #include "security/guard.h"
+#include "util/id.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -45,10 +49,11 @@ receive_body(char *data, size_t size, size_t count, void *arg)
 {
 	Request    *request = arg;
 	Size		bytes = size * count;
-	Size		keep = Min(bytes, (Size) (RESPONSE_EXCERPT_BYTES - request->excerpt_length));
+	Size		keep = Min(bytes, request->kept_capacity - request->kept_bytes);
 
-	memcpy(request->excerpt + request->excerpt_length, data, keep);
-	request->excerpt_length += keep;
+	if (keep > 0)
+		memcpy(request->kept + request->kept_bytes, data, keep);
+	request->kept_bytes += keep;
 	request->body_bytes += bytes;
 	if (request->body_bytes > RESPONSE_MAX_BYTES)
 	{
@@ -58,9 +63,19 @@ receive_body(char *data, size_t size, size_t count, void *arg)
 	return bytes;
 }
 
+static bool
+is_wanted(const void *arg, const char *name)
+{
+	const ResponseRules *rules = ((const Request *) arg)->endpoint->response_rules;
+
+	return postrider_rate_header_is_one(name) ||
+		(rules != NULL && postrider_response_rules_want(rules, name));
+}
+
 /*
- * curl callback: bounds the size of the headers, and notes the empty line at
- * their end, because curl takes a connection that closes before for success
+ * curl callback: keeps the headers that are looked at, bounds the size of all, and
+ * notes the empty line at their end, because curl takes a connection that closes
+ * before for success
  */
 static size_t
 receive_header(char *data, size_t size, size_t count, void *arg)
@@ -71,7 +86,13 @@ receive_header(char *data, size_t size, size_t count, void *arg)
 	if (size * count <= 2)
 		request->headers_complete = true;
 	else if (size * count > 5 && memcmp(data, "HTTP/", 5) == 0)
+	{
 		request->headers_complete = false;	/* after an interim response */
+		request->headers.length = 0;
+	}
+	else
+		(void) postrider_response_header_keep(&request->headers, data, size * count,
+											  is_wanted, request);
 	if (request->header_bytes > RESPONSE_HEADER_MAX_BYTES)
 	{
 		request->response_cut = true;
@@ -107,6 +128,22 @@ append_header(struct curl_slist *list, const Header *header)
 	return list;
 }
 
+/* A line for curl; one without a value takes the header away. */
+static char *
+make_content_type(const Endpoint *endpoint)
+{
+	const char *type = endpoint->shape.content_type;
+
+	if (type == NULL)
+		return pstrdup("Content-Type:");
+	if (endpoint->policy.batch_format == BATCH_NDJSON)
+		type = "application/x-ndjson";
+	else if (endpoint->policy.batch_format == BATCH_JSON_ARRAY &&
+			 endpoint->shape.format == BODY_CLOUDEVENTS)
+		type = "application/cloudevents-batch+json";
+	return psprintf("Content-Type: %s", type);
+}
+
 /*
  * The headers of all requests to an endpoint: its own, and ours where it has
  * none of that name.
@@ -114,10 +151,11 @@ append_header(struct curl_slist *list, const Header *header)
 static struct curl_slist *
 make_endpoint_headers(const Endpoint *endpoint)
 {
-	static const char *const defaults[] = {
+	char	   *content_type = make_content_type(endpoint);
+	const char *const defaults[] = {
 		"Expect:", "Accept:",	/* curl's own, not to be sent */
 		"User-Agent: postrider/0.1.0",
-		"Content-Type: application/json"
+		content_type
 	};
 	struct curl_slist *list = NULL;
 
@@ -126,21 +164,21 @@ make_endpoint_headers(const Endpoint *endpoint)
 			list = curl_slist_append(list, defaults[i]);
 	for (int i = 0; i < endpoint->header_count; i++)
 		list = append_header(list, &endpoint->headers[i]);
+	pfree(content_type);
 	return list;
 }
 
-/* The same for one message: its headers win over those of the same name. */
+/* A list with these headers, which win over those of the same name in another list. */
 static struct curl_slist *
-make_message_headers(const Message *message, const struct curl_slist *endpoint_headers)
+add_headers(const Header *headers, int count, const struct curl_slist *others)
 {
 	struct curl_slist *list = NULL;
 
-	for (; endpoint_headers; endpoint_headers = endpoint_headers->next)
-		if (!has_header_of(message->headers, message->header_count,
-						   endpoint_headers->data))
-			list = curl_slist_append(list, endpoint_headers->data);
-	for (int i = 0; i < message->header_count; i++)
-		list = append_header(list, &message->headers[i]);
+	for (; others; others = others->next)
+		if (!has_header_of(headers, count, others->data))
+			list = curl_slist_append(list, others->data);
+	for (int i = 0; i < count; i++)
+		list = append_header(list, &headers[i]);
 	return list;
 }
 
@@ -160,7 +198,10 @@ set_up(Request *request, const Endpoint *endpoint)
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
-	curl_easy_setopt(easy, CURLOPT_POST, 1L);
+	if (endpoint->shape.format == BODY_NONE)
+		curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+	else
+		curl_easy_setopt(easy, CURLOPT_POST, 1L);
 	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, endpoint->method);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) endpoint->timeout_ms);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
@@ -207,21 +248,55 @@ postrider_request_acquire(Endpoint *endpoint)
 	return request;
 }
 
+static Size
+bytes_to_keep(const Request *request)
+{
+	const Endpoint *endpoint = request->endpoint;
+	Size		bytes = endpoint->response_excerpt_bytes;
+
+	if (endpoint->reply_topic)
+		bytes = Max(bytes, RESPONSE_REPLY_BYTES);
+	if (endpoint->response_rules)
+		bytes = Max(bytes, RESPONSE_RULE_BODY_BYTES);
+	return Max(bytes, postrider_batch_response_bytes(request));
+}
+
+/* Sets how much of the response is kept. */
+static void
+make_room(Request *request, Size capacity)
+{
+	if (request->kept_capacity == capacity)
+		return;
+	if (request->kept)
+		pfree(request->kept);
+	request->kept = NULL;
+	request->kept_capacity = 0;
+	if (capacity > 0)
+		request->kept = MemoryContextAlloc(TopMemoryContext, capacity);
+	request->kept_capacity = capacity;
+}
+
 static void
 free_message_parts(Request *request)
 {
+	curl_slist_free_all(request->made_headers);
 	curl_slist_free_all(request->message_headers);
-	request->message_headers = NULL;
+	request->made_headers = request->message_headers = NULL;
 	if (request->traceparent)
 		pfree(request->traceparent);
-	request->traceparent = NULL;
+	if (request->idempotency_key)
+		pfree(request->idempotency_key);
+	request->traceparent = request->idempotency_key = NULL;
 }
 
 void
 postrider_request_release(Request *request)
 {
 	free_message_parts(request);
+	if (request->kept_capacity > RESPONSE_IDLE_BYTES)
+		make_room(request, 0);
 	request->delivery = NULL;
+	postrider_batch_free(request);
 	dlist_push_head(&request->endpoint->lane->idle_requests, &request->node);
 }
 
@@ -237,28 +312,26 @@ postrider_request_discard_idle(Endpoint *endpoint)
 
 		curl_easy_cleanup(request->easy);
 		curl_slist_free_all(request->endpoint_headers);
+		make_room(request, 0);
 		pfree(request);
 	}
 }
 
-static void
-format_uuid(const pg_uuid_t *id, char *result)
+static const char *
+body_of(const Request *request, const Delivery *delivery)
 {
-	static const char digits[] = "0123456789abcdef";
+	return request->batch_body ? request->batch_body : delivery->body;
+}
 
-	for (int i = 0; i < UUID_LEN; i++)
-	{
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			*result++ = '-';
-		*result++ = digits[id->data[i] >> 4];
-		*result++ = digits[id->data[i] & 0x0f];
-	}
-	*result = '\0';
+static Size
+body_length_of(const Request *request, const Delivery *delivery)
+{
+	return request->batch_body ? request->batch_body_length : delivery->body_length;
 }
 
 /*
- * Standard Webhooks headers.  The id is the same at every attempt, the time is
- * that of the attempt.
+ * Standard Webhooks headers.  The id is the same at every attempt (but for that of a
+ * batch), the time is that of the attempt.
  */
 static bool
 sign(Request *request, Delivery *delivery, TimestampTz now)
@@ -271,7 +344,8 @@ sign(Request *request, Delivery *delivery, TimestampTz now)
 	int64		unix_time = now / USECS_PER_SEC + POSTGRES_EPOCH_UNIX_S;
 
 	memcpy(request->id, id_name, sizeof(id_name));
-	format_uuid(&message->id, request->id + sizeof(id_name) - 1);
+	postrider_id_text(request->batch_body ? &request->batch_id : &message->id,
+					  request->id + sizeof(id_name) - 1);
 	snprintf(request->timestamp, sizeof(request->timestamp), "%s" INT64_FORMAT,
 			 timestamp_name, unix_time);
 	request->signature[0] = '\0';
@@ -282,33 +356,77 @@ sign(Request *request, Delivery *delivery, TimestampTz now)
 	return postrider_signature_v1(endpoint->signing_key,
 								  endpoint->signing_key_length,
 								  request->id + sizeof(id_name) - 1, unix_time,
-								  delivery->body, delivery->body_length,
+								  body_of(request, delivery),
+								  body_length_of(request, delivery),
 								  request->signature + sizeof(signature_name) - 1);
 }
 
-/* Links the headers of this message into one list. */
-static struct curl_slist *
-link_headers(Request *request, const Message *message)
+/*
+ * W3C Trace Context, section 3.2: 00-trace-parent-flags.  Each attempt is a span of its
+ * own in the trace, so it has a new parent id.
+ */
+#define TRACEPARENT_LENGTH	55
+#define TRACEPARENT_PARENT	36
+
+static char *
+make_traceparent(const char *traceparent)
 {
-	struct curl_slist *list;
+	char	   *line = psprintf("traceparent: %s", traceparent);
+	char	   *parent = line + strlen("traceparent: ") + TRACEPARENT_PARENT;
+	pg_uuid_t	random;
+	char		digits[ID_TEXT_SIZE];
+
+	if (strlen(traceparent) < TRACEPARENT_LENGTH ||
+		!pg_strong_random(random.data, UUID_LEN))
+		return line;
+	random.data[0] |= 1;		/* all zeros is not allowed */
+	postrider_id_text(&random, digits);
+	memcpy(parent, digits, 8);
+	memcpy(parent + 8, digits + 9, 4);
+	memcpy(parent + 12, digits + 14, 4);
+	return line;
+}
+
+/* Ours, but for those that all requests to the endpoint have. */
+static int
+make_own_headers(Request *request, const Delivery *delivery)
+{
+	const Endpoint *endpoint = delivery->endpoint;
+	const Message *message = delivery->message;
 	struct curl_slist *own = request->own_headers;
 	int			count = 0;
 
-	own[count++].data = request->id;
-	own[count++].data = request->timestamp;
+	if (endpoint->shape.format == BODY_STANDARD_WEBHOOKS || request->signature[0])
+	{
+		own[count++].data = request->id;
+		own[count++].data = request->timestamp;
+	}
 	if (request->signature[0])
 		own[count++].data = request->signature;
-	if (message->traceparent)
-	{
-		request->traceparent = psprintf("traceparent: %s", message->traceparent);
-		own[count++].data = request->traceparent;
-	}
+	if (message->traceparent && request->batch_count <= 1)
+		own[count++].data = request->traceparent = make_traceparent(message->traceparent);
+	if (endpoint->shape.idempotency_key)
+		own[count++].data = request->idempotency_key =
+			psprintf("%s: %s", endpoint->shape.idempotency_key,
+					 request->id + strlen("webhook-id: "));
+	return count;
+}
 
-	list = request->endpoint_headers;
+/* Links the headers of this delivery into one list. */
+static struct curl_slist *
+link_headers(Request *request, const Delivery *delivery)
+{
+	const Message *message = delivery->message;
+	struct curl_slist *list = request->endpoint_headers;
+	struct curl_slist *own = request->own_headers;
+
+	if (delivery->header_count > 0)
+		list = request->made_headers =
+			add_headers(delivery->headers, delivery->header_count, list);
 	if (message->header_count > 0)
 		list = request->message_headers =
-			make_message_headers(message, request->endpoint_headers);
-	for (int i = count - 1; i >= 0; i--)
+			add_headers(message->headers, message->header_count, list);
+	for (int i = make_own_headers(request, delivery) - 1; i >= 0; i--)
 	{
 		own[i].next = list;
 		list = &own[i];
@@ -320,7 +438,6 @@ bool
 postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 {
 	const Endpoint *endpoint = delivery->endpoint;
-	const Message *message = delivery->message;
 	CURL	   *easy = request->easy;
 
 	if (endpoint->signing_error || !sign(request, delivery, now))
@@ -335,22 +452,31 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 	request->address_refused = false;
 	request->response_cut = false;
 	request->headers_complete = false;
+	request->headers.space = request->header_space;
+	request->headers.size = sizeof(request->header_space);
+	request->headers.length = 0;
 	request->header_bytes = 0;
 	request->body_bytes = 0;
-	request->excerpt_length = 0;
+	request->kept_bytes = 0;
+	make_room(request, bytes_to_keep(request));
 	request->curl_error[0] = '\0';
-	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, link_headers(request, message));
+	request->sent_headers = link_headers(request, delivery);
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->sent_headers);
+	if (delivery->url || request->has_own_url)
+		curl_easy_setopt(easy, CURLOPT_URL, delivery->url ? delivery->url : endpoint->url);
+	request->has_own_url = delivery->url != NULL;
+	if (endpoint->shape.format == BODY_NONE)
+		return true;
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
-					 (curl_off_t) delivery->body_length);
-	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, delivery->body);
+					 (curl_off_t) body_length_of(request, delivery));
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body_of(request, delivery));
 	return true;
 }
 
 void
-postrider_request_end(Request *request, CURLcode code, RequestEnd *end,
-					  int64 *retry_after_ms, float *duration_ms)
+postrider_request_end(Request *request, CURLcode code, TimestampTz now, RequestEnd *end,
+					  RateHint *hint, float *duration_ms)
 {
-	curl_off_t	retry_after_s = 0;
 	curl_off_t	total_us = 0;
 
 	end->code = code;
@@ -360,11 +486,7 @@ postrider_request_end(Request *request, CURLcode code, RequestEnd *end,
 	end->detail = request->curl_error;
 	end->status = 0;
 	curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &end->status);
-	curl_easy_getinfo(request->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
 	curl_easy_getinfo(request->easy, CURLINFO_TOTAL_TIME_T, &total_us);
-
-	/* libcurl reads seconds and all forms of HTTP dates; 0 if there is none */
-	retry_after_s = Max(retry_after_s, 0);
-	*retry_after_ms = Min((int64) retry_after_s, INT_MAX) * 1000;
+	postrider_rate_headers_read(&request->headers, now, hint);
 	*duration_ms = total_us / 1000.0;
 }

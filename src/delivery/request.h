@@ -16,18 +16,26 @@
 
 #include <curl/curl.h>
 
+#include "content/rate_header.h"
 #include "delivery/classify.h"
 #include "delivery/governor.h"
 #include "model.h"
 #include "security/signature.h"
 
-/* Response bytes that are kept for the record, and that are read at most. */
-#define RESPONSE_EXCERPT_BYTES	1024
+/*
+ * Response bytes that are kept for a reply, that a request keeps room for while it
+ * is idle, and that are read at most.
+ */
+#define RESPONSE_REPLY_BYTES	(64 * 1024)
+#define RESPONSE_IDLE_BYTES		1024
 #define RESPONSE_MAX_BYTES		(1024 * 1024)
 #define RESPONSE_HEADER_MAX_BYTES (64 * 1024)
 
-/* webhook-id, -timestamp, -signature, traceparent */
-#define REQUEST_OWN_HEADERS 4
+/* For response headers that are looked at. */
+#define KEPT_HEADER_BYTES 4096
+
+/* webhook-id, -timestamp, -signature, traceparent, idempotency key */
+#define REQUEST_OWN_HEADERS 5
 
 typedef struct Request
 {
@@ -36,16 +44,28 @@ typedef struct Request
 	Endpoint   *endpoint;
 	uint64		version;		/* of the endpoint when it was set up */
 	Delivery   *delivery;		/* what it carries; NULL while idle */
+
+	/* a batch: then "delivery" is the first of several (batch.h) */
+	dlist_head	batch;			/* Deliveries in the order of their records */
+	int			batch_count;	/* 0: no batch */
+	Size		batch_bytes;	/* at most, of the body */
+	pg_uuid_t	batch_id;
+	char	   *batch_body;
+	Size		batch_body_length;
+
 	Permit		permit;			/* that it was sent with */
 
 	/* what the response has brought */
 	bool		address_refused;
 	bool		response_cut;
 	bool		headers_complete;
+	ResponseHeaders headers;	/* those that are looked at ... */
+	char		header_space[KEPT_HEADER_BYTES];	/* ... here */
 	Size		header_bytes;
 	Size		body_bytes;
-	int			excerpt_length;
-	char		excerpt[RESPONSE_EXCERPT_BYTES];
+	Size		kept_bytes;		/* of the body, its beginning ... */
+	Size		kept_capacity;
+	char	   *kept;			/* ... here; NULL if the capacity is 0 */
 	char		curl_error[CURL_ERROR_SIZE];
 
 	/*
@@ -57,9 +77,13 @@ typedef struct Request
 	char		timestamp[48];
 	char		signature[sizeof("webhook-signature: ") + POSTRIDER_SIGNATURE_SIZE];
 	char	   *traceparent;
+	char	   *idempotency_key;
 	struct curl_slist own_headers[REQUEST_OWN_HEADERS];
 	struct curl_slist *endpoint_headers;	/* made by curl_slist_append */
-	struct curl_slist *message_headers; /* likewise, for this message */
+	const struct curl_slist *sent_headers;	/* all of them, of the current delivery */
+	bool		has_own_url;	/* the delivery's, not the endpoint's */
+	struct curl_slist *made_headers;	/* likewise, with those for this delivery */
+	struct curl_slist *message_headers; /* likewise, with those of the message */
 } Request;
 
 /* An idle request of the endpoint's, or a new one. */
@@ -72,16 +96,17 @@ extern void postrider_request_release(Request *request);
 extern void postrider_request_discard_idle(Endpoint *endpoint);
 
 /*
- * Puts a delivery into the request: body, headers, signature.  Returns false,
+ * Puts a delivery, or a batch that has been written and of which it is the first,
+ * into the request: body, headers, signature.  Returns false,
  * with error_code and error of the delivery's result set, if that cannot be
  * done now.
  */
 extern bool postrider_request_fill(Request *request, Delivery *delivery,
 								   TimestampTz now);
 
-/* Reads how the request ended.  retry_after_ms: what the receiver asked for. */
-extern void postrider_request_end(Request *request, CURLcode code,
-								  RequestEnd *end, int64 *retry_after_ms,
+/* Reads how the request ended, and what the receiver says about its limits. */
+extern void postrider_request_end(Request *request, CURLcode code, TimestampTz now,
+								  RequestEnd *end, RateHint *hint,
 								  float *duration_ms);
 
 #endif							/* POSTRIDER_REQUEST_H */

@@ -23,6 +23,7 @@
 #include "outbox/emit.h"
 #include "outbox/row_json.h"
 #include "outbox/topic_schema.h"
+#include "policy/priority.h"
 #include "util/id.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -50,6 +51,7 @@ typedef struct Capture
 	RowColumn  *columns;
 	int			key_count;
 	RowColumn  *keys;
+	int			priority;
 } Capture;
 
 /* One change of a row; a slot is NULL where there is no such row. */
@@ -141,7 +143,10 @@ fill_capture(Capture *capture, Trigger *trigger, Relation rel)
 												  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 
-	if (trigger->tgnargs != 3)
+	capture->priority = PRIORITY_NORMAL;
+	if (trigger->tgnargs < 3 || trigger->tgnargs > 4 ||
+		(trigger->tgnargs == 4 &&
+		 !postrider_priority_from_name(trigger->tgargs[3], &capture->priority)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("trigger \"%s\" was not made by postrider.watch()",
@@ -316,6 +321,8 @@ capture_change(const Capture *capture, const Change *change, AppendTarget *appen
 	postrider_topic_schema_check(capture->topic_name, message.payload);
 	message.topic = capture->topic;
 	message.key = build_key(capture, change);
+	message.priority = (int16) capture->priority;
+	message.has_priority = capture->priority != PRIORITY_NORMAL;
 	postrider_id_next(&message.id);
 	postrider_emit_message(append, &message);
 }

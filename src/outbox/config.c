@@ -10,10 +10,15 @@
 #include "catalog/pg_type.h"
 #include "content/filter.h"
 #include "content/header.h"
+#include "content/response_rule.h"
 #include "content/topic.h"
 #include "outbox/config.h"
+#include "outbox/function_row.h"
 #include "outbox/mapping_reference.h"
 #include "outbox/policy_row.h"
+#include "outbox/batch_row.h"
+#include "outbox/request_row.h"
+#include "outbox/response_row.h"
 #include "outbox/shard.h"
 #include "security/secret.h"
 #include "util/id.h"
@@ -28,8 +33,9 @@ static SqlStatement select_endpoints = {
 	.text =
 	"select e.id, e.name, e.tenant, e.url, e.method, e.headers, e.timeout,"
 	" e.max_attempts, e.backoff_base, e.backoff_max, e.retry_schedule,"
-	" e.signing_secret, s.ciphertext, e.enabled and e.paused_at is null,"
-	POSTRIDER_POLICY_COLUMNS(" e")
+	" e.signing_secret, s.ciphertext, e.enabled and e.paused_at is null, e.response_rules,"
+	POSTRIDER_POLICY_COLUMNS(" e") "," POSTRIDER_RESPONSE_COLUMNS(" e") ","
+	POSTRIDER_REQUEST_COLUMNS(" e") ", e.run_as"
 	" from postrider.endpoint e"
 	" left join postrider.secret s on s.name = e.signing_secret"
 	" where e.id % $2 = $1",
@@ -187,12 +193,34 @@ read_policy(uint64 row, Endpoint *endpoint)
 						endpoint->name, problem.column, problem.problem)));
 }
 
+/* As a policy; made in the current context. */
+static void
+read_rules(Jsonb *document, Endpoint *endpoint)
+{
+	List	   *problems = NIL;
+
+	if (document == NULL)
+		return;
+	endpoint->response_rules = postrider_response_rules_compile(document, &problems);
+	if (endpoint->response_rules == NULL)
+	{
+		ResponseRuleProblem *problem = linitial(problems);
+
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIG_FILE_ERROR),
+				 errmsg("endpoint \"%s\" has no response rules: %s %s",
+						endpoint->name, problem->position, problem->problem)));
+	}
+}
+
 /* Fills in an endpoint's policy from a row. */
 static void
 read_endpoint(uint64 row, Endpoint *endpoint, MemoryContext context)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	Jsonb	   *headers = postrider_sql_jsonb(row, 5);
+	TupleDesc	desc;
+	HeapTuple	tuple;
 
 	endpoint->name = postrider_sql_text(row, 1, context);
 	endpoint->tenant = postrider_sql_text(row, 2, context);
@@ -207,7 +235,13 @@ read_endpoint(uint64 row, Endpoint *endpoint, MemoryContext context)
 	read_schedule(row, 10, endpoint, context);
 	read_signing_key(row, 11, 12, endpoint, context);
 	endpoint->enabled = postrider_sql_bool(row, 13);
+	read_rules(postrider_sql_jsonb(row, 14), endpoint);
 	read_policy(row, endpoint);
+	tuple = postrider_sql_row(row, &desc);
+	postrider_request_row_read(desc, tuple, endpoint);
+	postrider_response_row_read(desc, tuple, endpoint);
+	postrider_batch_row_read(desc, tuple, endpoint);
+	postrider_function_row_read(desc, tuple, endpoint);
 	endpoint->policy_context = context;
 	MemoryContextSwitchTo(old);
 }
@@ -239,6 +273,7 @@ load_endpoint(uint64 row, bool *is_new)
 	loaded.id = endpoint->id;
 	loaded.lane = endpoint->lane;
 	loaded.overflowing = endpoint->overflowing;
+	loaded.urgent_in_pending = true;
 	loaded.deferred = endpoint->deferred;
 	loaded.pending_due_at = DT_NOBEGIN;
 	loaded.version = next_version++;

@@ -18,10 +18,15 @@
 #include "commands/trigger.h"
 #include "content/filter.h"
 #include "content/header.h"
+#include "content/response_rule.h"
 #include "content/topic.h"
 #include "fmgr.h"
+#include "outbox/function_row.h"
 #include "outbox/name.h"
 #include "outbox/policy_row.h"
+#include "outbox/batch_row.h"
+#include "outbox/request_row.h"
+#include "outbox/response_row.h"
 #include "outbox/topic_schema.h"
 #include "outbox/trigger_row.h"
 #include "security/guard.h"
@@ -122,20 +127,14 @@ check_request(TriggerRow *row)
 		.callback = endpoint_context,
 		.arg = row
 	};
-	char	   *url = postrider_trigger_new_text(row, "url");
-	char	   *method = postrider_trigger_new_text(row, "method");
 	Datum		headers;
 
 	error_context_stack = &context;
-	if (url != NULL)
-		postrider_guard_require_url(url);
+	postrider_request_row_require_url(row);
 	if (postrider_trigger_get_new(row, "headers", JSONBOID, &headers))
 		postrider_headers_require(DatumGetJsonbP(headers));
 	error_context_stack = context.previous;
-
-	if (method != NULL && strcmp(method, "POST") != 0 &&
-		strcmp(method, "PUT") != 0 && strcmp(method, "PATCH") != 0)
-		postrider_trigger_refuse(row, "method", "is not supported", "Use POST, PUT or PATCH.");
+	postrider_request_row_require(row);
 }
 
 static void
@@ -255,6 +254,27 @@ check_signing_secret(const TriggerRow *row)
 						 quote_literal_cstr(secret))));
 }
 
+static void
+check_response_rules(const TriggerRow *row)
+{
+	List	   *problems = NIL;
+	Datum		rules;
+	ResponseRuleProblem *problem;
+
+	if (!postrider_trigger_get_new(row, "response_rules", JSONBOID, &rules) ||
+		postrider_response_rules_compile(DatumGetJsonbP(rules), &problems) != NULL)
+		return;
+	problem = linitial(problems);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("response_rules of endpoint \"%s\" cannot be used: %s %s",
+					row->endpoint, problem->position, problem->problem),
+			 list_length(problems) > 1 ?
+			 errdetail_plural("There is %d problem more.", "There are %d problems more.",
+							  list_length(problems) - 1, list_length(problems) - 1) : 0,
+			 errhint("postrider.check_response_rules(rules) lists all that is wrong, and postrider.check_response() tries rules on an answer.")));
+}
+
 /* Whoever enables an endpoint again has seen the reason. */
 static HeapTuple
 clear_disabled_reason(const TriggerRow *row)
@@ -295,7 +315,11 @@ postrider_check_endpoint(PG_FUNCTION_ARGS)
 	check_number(&row, "max_attempts", MAX_ATTEMPTS);
 	check_number(&row, "max_in_flight", MAX_IN_FLIGHT);
 	check_signing_secret(&row);
+	check_response_rules(&row);
 	postrider_policy_require(&row);
+	postrider_response_row_require(&row);
+	postrider_batch_row_require(&row);
+	row.tuple = postrider_function_row_require(&row);
 	return PointerGetDatum(clear_disabled_reason(&row));
 }
 
@@ -360,6 +384,7 @@ postrider_check_subscription(PG_FUNCTION_ARGS)
 	check_pattern(&row);
 	check_filter(&row);
 	check_mapping(&row);
+	postrider_response_row_require_pattern(&row);
 	if (postrider_trigger_new_text(&row, "endpoint") != NULL &&
 		!row_exists(&find_endpoint, row.endpoint))
 		ereport(ERROR,

@@ -44,7 +44,8 @@ typedef struct DeferredBlock
 /* The bounds let the executor leave out partitions; an array alone does not. */
 static SqlStatement read_by_id = {
 	.text =
-	"select m.id, m.topic, m.payload, m.headers, m.expires_at, m.traceparent, m.key, m.priority"
+	"select m.id, m.topic, m.payload, m.headers, m.expires_at, m.traceparent, m.key, m.priority,"
+	" m.tenant"
 	" from postrider.message m"
 	" where m.id = any ($1) and m.id >= $2 and m.id <= $3",
 	.argument_count = 3,
@@ -223,7 +224,7 @@ postrider_deferred_load(Endpoint *endpoint, int limit, dlist_head *deliveries)
 			postrider_progress_settled(entry->chunk);
 			continue;
 		}
-		postrider_intake_begin(&source, &entry->message_id, rows[at - sorted], 1);
+		postrider_intake_begin(&source, &entry->message_id, rows[at - sorted], 1, 8);
 		delivery = postrider_delivery_make(&source, endpoint, entry->mapping, deliveries);
 		delivery->settle = SETTLE_ATTEMPT;
 		delivery->chunk = entry->chunk;

@@ -54,7 +54,10 @@ postrider_emit_message(AppendTarget *state, const NewMessage *message)
 {
 	Datum		values[COLUMN_COUNT];
 	bool		nulls[COLUMN_COUNT];
+	text	   *traceparent = NULL;
 
+	if (postrider_traceparent && postrider_traceparent[0])
+		traceparent = cstring_to_text(postrider_traceparent);
 	values[COLUMN_ID] = UUIDPGetDatum(&message->id);
 	values[COLUMN_XID] = FullTransactionIdGetDatum(GetTopFullTransactionId());
 	values[COLUMN_TOPIC] = PointerGetDatum(message->topic);
@@ -65,7 +68,7 @@ postrider_emit_message(AppendTarget *state, const NewMessage *message)
 	values[COLUMN_HEADERS] = PointerGetDatum(message->headers);
 	values[COLUMN_DELIVER_AT] = TimestampTzGetDatum(message->deliver_at);
 	values[COLUMN_EXPIRES_AT] = TimestampTzGetDatum(message->expires_at);
-	values[COLUMN_TRACEPARENT] = PointerGetDatum(message->traceparent);
+	values[COLUMN_TRACEPARENT] = PointerGetDatum(traceparent);
 	values[COLUMN_PRIORITY] = Int16GetDatum(message->priority);
 
 	nulls[COLUMN_ID] = nulls[COLUMN_XID] = nulls[COLUMN_TOPIC] = false;
@@ -76,10 +79,12 @@ postrider_emit_message(AppendTarget *state, const NewMessage *message)
 	nulls[COLUMN_HEADERS] = message->headers == NULL;
 	nulls[COLUMN_DELIVER_AT] = !message->has_deliver_at;
 	nulls[COLUMN_EXPIRES_AT] = !message->has_expires_at;
-	nulls[COLUMN_TRACEPARENT] = message->traceparent == NULL;
+	nulls[COLUMN_TRACEPARENT] = traceparent == NULL;
 	nulls[COLUMN_PRIORITY] = !message->has_priority;
 
 	postrider_append_row(state, values, nulls);
+	if (traceparent)
+		pfree(traceparent);
 }
 
 void

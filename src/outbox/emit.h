@@ -29,7 +29,6 @@ typedef struct NewMessage
 	bool		has_expires_at;
 	TimestampTz deliver_at;
 	TimestampTz expires_at;
-	text	   *traceparent;
 	bool		has_priority;
 	int16		priority;		/* policy/priority.h */
 } NewMessage;

@@ -13,6 +13,8 @@
 #include "fmgr.h"
 #include "outbox/intake.h"
 #include "outbox/mapping_reference.h"
+#include "outbox/reply.h"
+#include "outbox/shape.h"
 #include "policy/priority.h"
 #include "util/sql.h"
 #include "utils/memutils.h"
@@ -51,12 +53,14 @@ call_test_hook(const char *topic)
 }
 
 void
-postrider_intake_begin(MessageRow *source, const pg_uuid_t *id, uint64 row, int first)
+postrider_intake_begin(MessageRow *source, const pg_uuid_t *id, uint64 row, int first,
+					   int tenant)
 {
 	memset(source, 0, sizeof(*source));
 	source->id = *id;
 	source->row = row;
 	source->first = first;
+	source->tenant_column = tenant;
 }
 
 /* The column is NULL for what is normal, and may hold anything. */
@@ -82,6 +86,7 @@ make_message(MessageRow *source)
 	Datum		expires_at;
 
 	source->topic = postrider_sql_text(row, source->first, CurrentMemoryContext);
+	source->tenant = postrider_sql_text(row, source->tenant_column, CurrentMemoryContext);
 	source->payload = postrider_sql_jsonb(row, source->first + 1);
 	call_test_hook(source->topic);
 
@@ -108,22 +113,30 @@ make_message(MessageRow *source)
 	source->message = message;
 }
 
+/* A copy that lives as long as its owner, in the memory budget. */
+static char *
+keep_body(StringInfo body, Size *length)
+{
+	char	   *result = MemoryContextAlloc(message_context(), body->len + 1);
+
+	memcpy(result, body->data, body->len + 1);
+	*length = body->len;
+	postrider_intake_account((int64) body->len);
+	pfree(body->data);
+	return result;
+}
+
 static char *
 make_body(const MessageRow *source, Jsonb *payload, Size *length)
 {
 	StringInfoData body;
-	char	   *result;
 
 	initStringInfo(&body);
 	postrider_envelope_build(&body, source->topic, &source->id, payload);
-	result = MemoryContextAlloc(message_context(), body.len + 1);
-	memcpy(result, body.data, body.len + 1);
-	*length = body.len;
-	postrider_intake_account((int64) body.len);
-	pfree(body.data);
-	return result;
+	return keep_body(&body, length);
 }
 
+/* The body that all endpoints without a mapping get that have no wishes. */
 static void
 set_body(Delivery *delivery, const MessageRow *source)
 {
@@ -140,6 +153,34 @@ set_body(Delivery *delivery, const MessageRow *source)
 }
 
 static void
+set_problem(Delivery *delivery, const char *code, const char *problem)
+{
+	delivery->problem = MemoryContextStrdup(message_context(), problem);
+	delivery->problem_code = code;
+}
+
+/* A body, and perhaps a URL and headers, of its own. */
+static void
+set_own_parts(Delivery *delivery, const MessageRow *source, Jsonb *payload)
+{
+	StringInfoData body;
+	char	   *problem = NULL;
+
+	if (delivery->endpoint->shape.is_plain)
+		delivery->body = make_body(source, payload, &delivery->body_length);
+	else
+	{
+		initStringInfo(&body);
+		if (postrider_shape_apply(delivery, source->topic, source->tenant, payload,
+								  message_context(), &body, &problem))
+			delivery->body = keep_body(&body, &delivery->body_length);
+		else
+			set_problem(delivery, "template", problem);
+	}
+	delivery->owns_body = delivery->body != NULL;
+}
+
+static void
 set_mapped_body(Delivery *delivery, const MessageRow *source)
 {
 	char	   *problem = NULL;
@@ -147,10 +188,9 @@ set_mapped_body(Delivery *delivery, const MessageRow *source)
 														   source->payload, &problem);
 
 	if (mapped)
-		delivery->body = make_body(source, mapped, &delivery->body_length);
+		set_own_parts(delivery, source, mapped);
 	else
-		delivery->problem = MemoryContextStrdup(message_context(), problem);
-	delivery->memory_bytes += delivery->message->memory_bytes + delivery->body_length;
+		set_problem(delivery, "mapping", problem);
 }
 
 Delivery *
@@ -167,10 +207,16 @@ postrider_delivery_make(MessageRow *source, Endpoint *endpoint,
 	delivery->endpoint = endpoint;
 	delivery->mapping = mapping;
 	delivery->memory_bytes = sizeof(Delivery);
-	if (mapping)
-		set_mapped_body(delivery, source);
-	else
+	if (mapping == NULL && endpoint->shape.is_plain)
 		set_body(delivery, source);
+	else
+	{
+		if (mapping)
+			set_mapped_body(delivery, source);
+		else
+			set_own_parts(delivery, source, source->payload);
+		delivery->memory_bytes += delivery->message->memory_bytes + delivery->body_length;
+	}
 	source->bytes += delivery->memory_bytes;
 	delivery->loaded_at = GetCurrentTransactionStartTimestamp();
 	dlist_push_tail(list, &delivery->node);
@@ -188,9 +234,12 @@ postrider_delivery_free(Delivery *delivery)
 		pfree(delivery->result.error);
 	if (delivery->result.response)
 		pfree(delivery->result.response);
+	postrider_reply_free(delivery->result.reply);
 	if (delivery->problem)
 		pfree(delivery->problem);
-	if (delivery->mapping && delivery->body)
+	if (delivery->made_context)
+		MemoryContextDelete(delivery->made_context);
+	if (delivery->owns_body)
 	{
 		postrider_intake_account(-(int64) delivery->body_length);
 		pfree(delivery->body);

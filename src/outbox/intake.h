@@ -25,7 +25,9 @@ typedef struct MessageRow
 	pg_uuid_t	id;
 	uint64		row;			/* in the result of the last query */
 	int			first;			/* number of the column topic */
+	int			tenant_column;
 	char	   *topic;
+	char	   *tenant;			/* or NULL */
 	Jsonb	   *payload;
 	Message    *message;		/* NULL until there is a delivery */
 	Size		bytes;			/* memory that its deliveries take */
@@ -33,10 +35,11 @@ typedef struct MessageRow
 
 /*
  * Begins with a row of the last query whose columns, from "first" on, are:
- * topic, payload, headers, expires_at, traceparent, key, priority.
+ * topic, payload, headers, expires_at, traceparent, key, priority; tenant is in
+ * the column of that number.
  */
 extern void postrider_intake_begin(MessageRow *source, const pg_uuid_t *id,
-								   uint64 row, int first);
+								   uint64 row, int first, int tenant);
 
 /* The priority in this column, a smallint that may be NULL. */
 extern int	postrider_intake_priority(uint64 row, int column);

@@ -12,6 +12,7 @@
 #include "outbox/mapping_reference.h"
 #include "outbox/pending.h"
 #include "outbox/shard.h"
+#include "policy/priority.h"
 #include "util/sql.h"
 #include "utils/array.h"
 #include "utils/timestamp.h"
@@ -84,26 +85,25 @@ static SqlStatement shift_retries = {
 
 /*
  * What is urgent comes first.  Rows that a user's transaction has locked are left
- * for the next time.  The
- * scan begins at what the endpoint knows to be the earliest: before that the
- * index may be full of entries of rows that are gone.
+ * for the next time.  The scan begins at what the endpoint knows to be the
+ * earliest: before that the index may be full of entries of rows that are gone.
  */
 static SqlStatement lease_due = {
 	.text =
 	"with due as materialized"
 	" (select p.message_id, p.endpoint_id, e.n"
-	"  from unnest($1::int4[], $2::timestamptz[], $3::int4[])"
-	"  with ordinality as e (id, earliest, room, n)"
+	"  from unnest($1::int4[], $2::timestamptz[], $3::int4[], $4::int4[])"
+	"  with ordinality as e (id, earliest, room, urgent_room, n)"
 	"  cross join lateral"
 	"   (select * from (select d.message_id, d.endpoint_id from postrider.pending d"
 	"     where d.endpoint_id = e.id and d.due_at <= now() and d.priority > 1"
-	"     order by d.due_at limit e.room for update skip locked) u"
+	"     order by d.due_at limit e.urgent_room for update skip locked) u"
 	"    union all"
 	"    select * from (select d.message_id, d.endpoint_id from postrider.pending d"
 	"     where d.endpoint_id = e.id and d.due_at >= e.earliest and d.due_at <= now()"
 	"     and (d.priority > 1) is not true"
 	"     order by d.due_at limit e.room for update skip locked) o"
-	"    limit e.room) p),"
+	"    limit greatest(e.room, e.urgent_room)) p),"
 	" leased as"
 	" (update postrider.pending p set due_at = 'infinity', reason = 'in_flight'"
 	"  from due where p.message_id = due.message_id"
@@ -115,11 +115,12 @@ static SqlStatement lease_due = {
 	" case when l.payload is null then m.headers else l.headers end,"
 	" case when l.payload is null then m.expires_at else l.expires_at end,"
 	" case when l.payload is null then m.traceparent else l.traceparent end,"
-	" l.key, l.priority, l.attempts, l.n, l.mapping, l.mapping_version"
+	" l.key, l.priority, l.attempts, l.n, l.mapping, l.mapping_version,"
+	" case when l.payload is null then m.tenant else l.tenant end"
 	" from leased l left join postrider.message m on m.id = l.message_id"
 	" order by l.message_id",
-	.argument_count = 3,
-	.argument_types = {INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID}
+	.argument_count = 4,
+	.argument_types = {INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, INT4ARRAYOID}
 };
 
 static SqlStatement find_next_due = {
@@ -199,10 +200,11 @@ take_due_row(uint64 row, PendingRoom *rooms, dlist_head *deliveries)
 		return;
 	}
 	room->loaded++;
-	postrider_intake_begin(&source, &id, row, 1);
+	postrider_intake_begin(&source, &id, row, 1, 12);
 	delivery = postrider_delivery_make(&source, room->endpoint, mapping_of(row), deliveries);
 	delivery->attempts = postrider_sql_int32(row, 8);
 	delivery->has_pending_row = true;
+	room->loaded_urgent += delivery->message->priority >= PRIORITY_HIGH;
 }
 
 void
@@ -211,7 +213,8 @@ postrider_pending_load(PendingRoom *rooms, int count, dlist_head *deliveries)
 	Datum	   *ids = palloc(sizeof(Datum) * count);
 	Datum	   *earliest = palloc(sizeof(Datum) * count);
 	Datum	   *sizes = palloc(sizeof(Datum) * count);
-	Datum		values[3];
+	Datum	   *urgent = palloc(sizeof(Datum) * count);
+	Datum		values[4];
 	uint64		rows;
 
 	for (int i = 0; i < count; i++)
@@ -219,7 +222,8 @@ postrider_pending_load(PendingRoom *rooms, int count, dlist_head *deliveries)
 		ids[i] = Int32GetDatum(rooms[i].endpoint->id);
 		earliest[i] = TimestampTzGetDatum(rooms[i].endpoint->pending_due_at);
 		sizes[i] = Int32GetDatum(rooms[i].room);
-		rooms[i].loaded = 0;
+		urgent[i] = Int32GetDatum(rooms[i].urgent_room);
+		rooms[i].loaded = rooms[i].loaded_urgent = 0;
 		rooms[i].next_due = DT_NOEND;
 	}
 	values[0] = PointerGetDatum(construct_array(ids, count, INT4OID, 4, true,
@@ -227,6 +231,8 @@ postrider_pending_load(PendingRoom *rooms, int count, dlist_head *deliveries)
 	values[1] = PointerGetDatum(construct_array(earliest, count, TIMESTAMPTZOID, 8,
 												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	values[2] = PointerGetDatum(construct_array(sizes, count, INT4OID, 4, true,
+												TYPALIGN_INT));
+	values[3] = PointerGetDatum(construct_array(urgent, count, INT4OID, 4, true,
 												TYPALIGN_INT));
 	rows = postrider_sql_run(&lease_due, values, NULL, 0);
 	for (uint64 row = 0; row < rows; row++)

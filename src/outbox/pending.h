@@ -20,8 +20,11 @@
 typedef struct PendingRoom
 {
 	Endpoint   *endpoint;
-	int			room;
-	int			loaded;			/* result */
+	int			room;			/* for those that are not urgent ... */
+	int			urgent_room;	/* and for those that are; for both, the larger
+								 * of the two */
+	int			loaded;			/* result: of either kind */
+	int			loaded_urgent;	/* result: of those the urgent ones */
 	TimestampTz next_due;		/* result: when the next one is; DT_NOEND: none */
 } PendingRoom;
 

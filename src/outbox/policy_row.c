@@ -57,7 +57,8 @@ static const PolicyColumn columns[] = {
 	COLUMN("batch_delay", INTERVALOID, batch_delay_us),
 	COLUMN("batch_format", TEXTOID, batch_format),
 	COLUMN("batch_template", TEXTOID, batch_template),
-	COLUMN("batch_failed", JSONPATHOID, has_batch_failed)
+	COLUMN("batch_failed", JSONPATHOID, has_batch_failed),
+	COLUMN("batch_error", JSONPATHOID, has_batch_error)
 };
 
 static int64

@@ -27,7 +27,7 @@
 	alias ".breaker_open_max, " alias ".disable_after, " alias ".ordered, " \
 	alias ".on_dead, " alias "." "\"coalesce\"" ", " alias ".batch_size, " \
 	alias ".batch_bytes, " alias ".batch_delay, " alias ".batch_format, " \
-	alias ".batch_template, " alias ".batch_failed"
+	alias ".batch_template, " alias ".batch_failed, " alias ".batch_error"
 
 /*
  * Reads the policy of a row, of the table or of a query, that has these

@@ -430,7 +430,7 @@ take_row(uint64 row, HTAB *settled, ReadChunk *chunk, dlist_head *deliveries)
 				(errmsg("message for endpoint \"%s\" is not sent: the endpoint has been deleted",
 						endpoint)));
 	deliver_at = DatumGetTimestampTz(postrider_sql_datum(row, 10, &isnull));
-	postrider_intake_begin(&source, &id, row, 1);
+	postrider_intake_begin(&source, &id, row, 1, 9);
 	urgent = postrider_intake_priority(row, 7) >= PRIORITY_HIGH;
 	for (int i = 0; i < count; i++)
 	{

@@ -17,7 +17,9 @@
 #include "outbox/intake.h"
 #include "outbox/mapping_reference.h"
 #include "outbox/progress.h"
+#include "outbox/reply.h"
 #include "outbox/settle.h"
+#include "policy/priority.h"
 #include "util/sql.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -83,9 +85,9 @@ static SqlStatement supersede_older = {
 static SqlStatement write_dead_letter = {
 	.text =
 	"insert into postrider.dead_letter (message_id, endpoint_id, reason,"
-	" attempts, status_code, error_code, error, died_at, topic, key, tenant,"
+	" attempts, status_code, error_code, error, response, died_at, topic, key, tenant,"
 	" payload, headers, expires_at, traceparent, priority, mapping, mapping_version)"
-	" select $1, $2, $3, $4, $5::int4::smallint, $6, $7, now(),"
+	" select $1, $2, $3, $4, $5::int4::smallint, $6, $7, $10, now(),"
 	" case when p.payload is null then m.topic else p.topic end,"
 	" case when p.payload is null then m.key else p.key end,"
 	" case when p.payload is null then m.tenant else p.tenant end,"
@@ -102,10 +104,11 @@ static SqlStatement write_dead_letter = {
 	" on conflict (message_id, endpoint_id) do update set"
 	" reason = excluded.reason, attempts = excluded.attempts,"
 	" status_code = excluded.status_code, error_code = excluded.error_code,"
-	" error = excluded.error, died_at = excluded.died_at",
-	.argument_count = 9,
+	" error = excluded.error, response = excluded.response,"
+	" died_at = excluded.died_at",
+	.argument_count = 10,
 	.argument_types = {UUIDOID, INT4OID, TEXTOID, INT4OID, INT4OID, TEXTOID,
-	TEXTOID, TEXTOID, INT4OID}
+	TEXTOID, TEXTOID, INT4OID, TEXTOID}
 };
 
 static SqlStatement disable_endpoint = {
@@ -295,8 +298,8 @@ append_attempt(AppendTarget *target, const Delivery *delivery)
 	values[COLUMN_ERROR_CODE] = text_or_null(result->error_code, &nulls[COLUMN_ERROR_CODE]);
 	values[COLUMN_ERROR] = text_or_null(result->error, &nulls[COLUMN_ERROR]);
 	values[COLUMN_RESPONSE] = text_or_null(result->response, &nulls[COLUMN_RESPONSE]);
-	values[COLUMN_REQUEST_ID] = (Datum) 0;
-	nulls[COLUMN_REQUEST_ID] = true;
+	values[COLUMN_REQUEST_ID] = UUIDPGetDatum(&result->request_id);
+	nulls[COLUMN_REQUEST_ID] = !result->has_request_id;
 	postrider_append_row(target, values, nulls);
 }
 
@@ -304,8 +307,8 @@ static void
 bury(const Delivery *delivery)
 {
 	const AttemptResult *result = &delivery->result;
-	Datum		values[9];
-	char		nulls[] = "         ";
+	Datum		values[10];
+	char		nulls[] = "          ";
 	bool		isnull;
 	bool		no_mapping;
 	bool		no_version;
@@ -329,14 +332,35 @@ bury(const Delivery *delivery)
 		nulls[7] = 'n';
 	if (no_version)
 		nulls[8] = 'n';
+	values[9] = text_or_null(result->response, &isnull);
+	if (isnull)
+		nulls[9] = 'n';
 	postrider_sql_run(&write_dead_letter, values, nulls, 0);
 }
 
+static bool
+is_urgent(const Delivery *delivery)
+{
+	return delivery->message->priority >= PRIORITY_HIGH;
+}
+
 static void
-note_due(Endpoint *endpoint, TimestampTz due_at, SettleTotals *totals)
+note_due(Endpoint *endpoint, TimestampTz due_at, bool urgent, SettleTotals *totals)
 {
 	endpoint->pending_due_at = Min(endpoint->pending_due_at, due_at);
+	endpoint->urgent_in_pending |= urgent;
 	totals->next_due = Min(totals->next_due, due_at);
+}
+
+static void
+disable(const Delivery *delivery)
+{
+	Datum		values[] = {
+		Int32GetDatum(delivery->endpoint->id),
+		CStringGetTextDatum(delivery->result.error)
+	};
+
+	postrider_sql_run(&disable_endpoint, values, NULL, 0);
 }
 
 static void
@@ -345,6 +369,8 @@ settle_attempt(const Delivery *delivery, PendingRows *finished,
 {
 	const AttemptResult *result = &delivery->result;
 
+	if (result->disable_endpoint)
+		disable(delivery);
 	switch (result->outcome)
 	{
 		case OUTCOME_DELIVERED:
@@ -352,7 +378,7 @@ settle_attempt(const Delivery *delivery, PendingRows *finished,
 			break;
 		case OUTCOME_RETRY:
 			totals->retried++;
-			note_due(delivery->endpoint, result->retry_at, totals);
+			note_due(delivery->endpoint, result->retry_at, is_urgent(delivery), totals);
 			add_row(waiting, delivery, result->retry_at, delivery->attempts + 1,
 					PENDING_RETRY);
 			return;
@@ -367,15 +393,6 @@ settle_attempt(const Delivery *delivery, PendingRows *finished,
 	}
 	if (delivery->has_pending_row)
 		add_row(finished, delivery, 0, 0, PENDING_RETRY);
-	if (result->disable_endpoint)
-	{
-		Datum		values[] = {
-			Int32GetDatum(delivery->endpoint->id),
-			CStringGetTextDatum("the receiver answered with status 410")
-		};
-
-		postrider_sql_run(&disable_endpoint, values, NULL, 0);
-	}
 }
 
 /*
@@ -406,6 +423,7 @@ postrider_settle_write(dlist_head *deliveries, SettleTotals *totals)
 		count++;
 	init_rows(&finished, count);
 	init_rows(&waiting, count);
+	postrider_reply_emit(deliveries);
 
 	dlist_foreach(iter, deliveries)
 	{
@@ -416,7 +434,7 @@ postrider_settle_write(dlist_head *deliveries, SettleTotals *totals)
 			release_if_enabled(delivery);
 			add_row(&waiting, delivery, delivery->park_until,
 					delivery->attempts, delivery->park_reason);
-			note_due(delivery->endpoint, delivery->park_until, totals);
+			note_due(delivery->endpoint, delivery->park_until, is_urgent(delivery), totals);
 			continue;
 		}
 		if (target == NULL)

@@ -304,6 +304,8 @@ make_no_batch(const PolicyValues *values, PolicyProblem *problem)
 		return refuse(problem, "batch_template", "needs a batch_size", hint);
 	if (values->has_batch_failed)
 		return refuse(problem, "batch_failed", "needs a batch_size", hint);
+	if (values->has_batch_error)
+		return refuse(problem, "batch_error", "needs a batch_size", hint);
 	return true;
 }
 
@@ -312,8 +314,8 @@ make_batch(const PolicyValues *values, Policy *policy, PolicyProblem *problem)
 {
 	if (values->batch_size == POLICY_NULL)
 		return make_no_batch(values, problem);
-	if (!is_within(values->batch_size, 1, POLICY_MAX_BATCH))
-		return refuse(problem, "batch_size", "must be between 1 and 10000",
+	if (!is_within(values->batch_size, 2, POLICY_MAX_BATCH))
+		return refuse(problem, "batch_size", "must be between 2 and 1000",
 					  "Set it to NULL to send one message in each request.");
 	if (values->batch_format == NULL)
 		return refuse(problem, "batch_format", "must be set with a batch_size",
@@ -328,6 +330,9 @@ make_batch(const PolicyValues *values, Policy *policy, PolicyProblem *problem)
 					  "must be between zero and 1 hour", NULL);
 	if (!make_batch_format(values, policy, problem))
 		return false;
+	if (values->has_batch_error && !values->has_batch_failed)
+		return refuse(problem, "batch_error", "needs a batch_failed",
+					  "Set batch_failed to the path to what failed.");
 	policy->batch_size = (int) values->batch_size;
 	if (values->batch_bytes != POLICY_NULL)
 		policy->batch_bytes = (int) values->batch_bytes;

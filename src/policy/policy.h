@@ -18,7 +18,7 @@
 #include "policy/rate_limit.h"
 
 #define POLICY_MAX_GROUP_BYTES 200
-#define POLICY_MAX_BATCH 10000
+#define POLICY_MAX_BATCH 1000
 
 /* NULL in a column; no value that is allowed equals it. */
 #define POLICY_NULL PG_INT64_MIN
@@ -49,7 +49,8 @@ typedef struct PolicyValues
 	int64		batch_delay_us;
 	const char *batch_format;
 	const char *batch_template;
-	bool		has_batch_failed;	/* the path is the caller's */
+	bool		has_batch_failed;	/* the paths are the caller's */
+	bool		has_batch_error;
 } PolicyValues;
 
 typedef enum BatchFormat

@@ -45,4 +45,15 @@
 #define PostriderRootToChildMap(rri, estate) ((rri)->ri_RootToPartitionMap)
 #endif
 
+/* Rights. */
+#if PG_VERSION_NUM >= 160000
+#define PostriderMayExecute(function, role) \
+	(object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK)
+#define PostriderMayBecome(user, role) member_can_set_role(user, role)
+#else
+#define PostriderMayExecute(function, role) \
+	(pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK)
+#define PostriderMayBecome(user, role) is_member_of_role(user, role)
+#endif
+
 #endif							/* POSTRIDER_COMPAT_H */

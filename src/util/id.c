@@ -151,3 +151,18 @@ postrider_id_floor(PG_FUNCTION_ARGS)
 	id->data[8] = 0x80;
 	PG_RETURN_UUID_P(id);
 }
+
+void
+postrider_id_text(const pg_uuid_t *id, char *result)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (int i = 0; i < UUID_LEN; i++)
+	{
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*result++ = '-';
+		*result++ = digits[id->data[i] >> 4];
+		*result++ = digits[id->data[i] & 0x0f];
+	}
+	*result = '\0';
+}

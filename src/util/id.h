@@ -47,4 +47,9 @@ extern int64 postrider_id_unix_ms(const pg_uuid_t *id);
 /* Compares as the uuid type does. */
 extern int	postrider_id_compare(const pg_uuid_t *a, const pg_uuid_t *b);
 
+/* In lower case, with hyphens and a NUL. */
+#define ID_TEXT_SIZE 37
+
+extern void postrider_id_text(const pg_uuid_t *id, char *result);
+
 #endif							/* POSTRIDER_ID_H */

@@ -22,6 +22,7 @@
 #include "outbox/reader.h"
 #include "outbox/settle.h"
 #include "outbox/suspect.h"
+#include "policy/priority.h"
 #include "utils/timestamp.h"
 #include "worker/careful.h"
 #include "worker/feed.h"
@@ -60,7 +61,8 @@ postrider_feed_inbox(void)
 /*
  * What to do with a delivery from the log.  While anything is deferred for the
  * endpoint, nothing may overtake it that is not urgent; and nothing at all where the
- * order matters.
+ * order matters.  When there is more that is urgent than the lane can take, all
+ * goes to the table pending, from which what is urgent comes first.
  */
 static LaneAnswer
 offer(Delivery *delivery, TimestampTz now)
@@ -73,8 +75,12 @@ offer(Delivery *delivery, TimestampTz now)
 		return LANE_TAKES;
 	if (endpoint->policy.ordered && endpoint->deferred.count > 0)
 		return LANE_BUSY;
-	if (postrider_lane_takes_urgent(endpoint->lane, delivery->message->priority))
-		return LANE_TAKES;
+	if (delivery->message->priority >= PRIORITY_HIGH)
+	{
+		if (postrider_lane_urgent_room(endpoint->lane) > 0)
+			return LANE_TAKES;
+		endpoint->overflowing = true;
+	}
 	answer = postrider_lane_offer(endpoint->lane, now);
 	if (answer == LANE_TAKES && endpoint->deferred.count > 0)
 		return LANE_BUSY;
@@ -195,6 +201,7 @@ find_served(Endpoint **endpoints, TimestampTz now)
 static void
 spill(Endpoint *endpoint)
 {
+	endpoint->urgent_in_pending = true;
 	if (endpoint->policy.ordered)
 	{
 		postrider_lease_write(DT_NOEND, endpoint);
@@ -247,13 +254,14 @@ find_room(PendingRoom **rooms, int32 only, TimestampTz now, TimestampTz *others)
 	int			count = postrider_config_endpoints(&endpoints);
 	int			found = 0;
 
-	*rooms = palloc(sizeof(PendingRoom) * (count + 1));
+	*rooms = palloc0(sizeof(PendingRoom) * (count + 1));
 	*others = DT_NOEND;
 	for (int i = 0; i < count; i++)
 	{
 		Endpoint   *endpoint = endpoints[i];
 		Lane	   *lane = endpoint->lane;
 		int			room;
+		int			urgent_room;
 
 		if (!endpoint->enabled || endpoint->deleted)
 			continue;
@@ -264,12 +272,16 @@ find_room(PendingRoom **rooms, int32 only, TimestampTz now, TimestampTz *others)
 		}
 		room = postrider_lane_room(lane);
 		if (room < PENDING_MIN_ROOM && lane->queued > 0)
+			room = 0;
+		urgent_room = endpoint->urgent_in_pending ? postrider_lane_urgent_room(lane) : 0;
+		if (room == 0 && urgent_room < PENDING_MIN_ROOM)
 		{
 			*others = Min(*others, soon);
 			continue;
 		}
 		(*rooms)[found].endpoint = endpoint;
-		(*rooms)[found++].room = only != 0 ? 1 : Min(room, PENDING_MAX_ROOM);
+		(*rooms)[found].room = Min(room, only != 0 ? 1 : PENDING_MAX_ROOM);
+		(*rooms)[found++].urgent_room = Min(urgent_room, only != 0 ? 1 : PENDING_MAX_ROOM);
 	}
 	return found;
 }
@@ -287,9 +299,11 @@ note_loaded(const PendingRoom *room, TimestampTz now)
 	TimestampTz soon = TimestampTzPlusMilliseconds(now, SKIPPED_MS);
 
 	endpoint->pending_due_at = room->next_due;
-	if (room->loaded == room->room)
+	if (room->urgent_room > 0 && room->loaded_urgent == 0)
+		endpoint->urgent_in_pending = false;
+	if (room->loaded > 0 && room->loaded >= Max(room->room, room->urgent_room))
 		return DT_NOBEGIN;
-	if (endpoint->overflowing)
+	if (endpoint->overflowing && room->room > 0)
 	{
 		TimestampTz blocked_until = postrider_lane_blocked_until(lane, now);
 
@@ -356,7 +370,10 @@ postrider_feed_look_at_pending(void)
 	int			count = postrider_config_endpoints(&endpoints);
 
 	for (int i = 0; i < count; i++)
+	{
 		endpoints[i]->pending_due_at = DT_NOBEGIN;
+		endpoints[i]->urgent_in_pending = true;
+	}
 	pfree(endpoints);
 	pending_due_at = pending_not_before = DT_NOBEGIN;
 }

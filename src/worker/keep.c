@@ -158,7 +158,7 @@ postrider_keep_save(TimestampTz now, bool last)
 	{
 		Lane	   *lane = endpoints[i]->lane;
 
-		if (endpoints[i]->deleted || !has_changed(lane, last) ||
+		if (endpoints[i]->deleted || lane == NULL || !has_changed(lane, last) ||
 			(!is_worth_keeping(lane) && !lane->is_kept))
 			continue;
 		if (!begun)

@@ -59,6 +59,7 @@
 #include "worker/announce.h"
 #include "worker/careful.h"
 #include "worker/feed.h"
+#include "worker/function_call.h"
 #include "worker/health.h"
 #include "worker/keep.h"
 #include "worker/keys.h"
@@ -235,14 +236,17 @@ read_log(void)
 	pg_atomic_fetch_add_u64(&counters->messages_read, messages);
 }
 
-/* Writes down what has ended. */
+/* Writes down what has ended; with_call: after one call of a function. */
 static void
-settle(void)
+settle(bool with_call)
 {
 	dlist_head *finished = postrider_engine_finished();
 	SettleTotals totals;
 
-	postrider_step_begin("settling deliveries");
+	postrider_step_begin(with_call ? "calling a function" : "settling deliveries");
+	if (with_call)
+		postrider_function_call_next(postrider_engine_in_flight() > 0 ||
+									 postrider_engine_finished_count() > 0);
 	postrider_settle_write(finished, &totals);
 	if (postrider_keys_settle())
 		totals.next_due = DT_NOBEGIN;
@@ -255,6 +259,18 @@ settle(void)
 	pg_atomic_fetch_add_u64(&counters->delivered, totals.delivered);
 	pg_atomic_fetch_add_u64(&counters->retried, totals.retried);
 	pg_atomic_fetch_add_u64(&counters->dead, totals.dead);
+}
+
+/*
+ * Calls the next function.  What has ended before should not wait for a long
+ * call, nor be lost with it.
+ */
+static void
+call_function(void)
+{
+	if (postrider_function_call_is_slow() && postrider_engine_finished_count() > 0)
+		settle(false);
+	settle(true);
 }
 
 /*
@@ -371,6 +387,7 @@ clock_was_set(int64 microseconds)
 	shift(&maintenance_at, microseconds);
 	shift(&look_at, microseconds);
 	postrider_careful_shift(microseconds);
+	postrider_function_call_shift(microseconds);
 	dlist_foreach(iter, postrider_deliveries())
 		shift(&dlist_container(Delivery, memory_node, iter.cur)->loaded_at, microseconds);
 	postrider_engine_shift(microseconds);
@@ -479,9 +496,11 @@ work(void)
 	if (postrider_deferred_total() > 0)
 		postrider_feed_load_deferred(now);
 	postrider_engine_run(now);
+	if (postrider_function_call_due() <= now)
+		call_function();
 	handling = false;
 	if (settle_is_due(now))
-		settle();
+		settle(false);
 	if (!dlist_is_empty(postrider_engine_events()))
 		postrider_announce_events();
 	postrider_careful_acquit(now);
@@ -515,7 +534,7 @@ wait_ms(void)
 	if (may_read())
 		return 0;
 	deadline = Min(deadline, Min(postrider_health_due(), postrider_keep_due()));
-	deadline = Min(deadline, postrider_keys_due());
+	deadline = Min(deadline, Min(postrider_keys_due(), postrider_function_call_deadline()));
 	if (postrider_shard_number() == 0)
 		deadline = Min(deadline, maintenance_at);
 	result = deadline <= now ? 0 : TimestampDifferenceMilliseconds(now, deadline);
@@ -553,6 +572,7 @@ static void
 start(WorkerSlot *slot)
 {
 	postrider_step_start();
+	postrider_function_call_start();
 	before_shmem_exit(leave_health, 0);
 	set_option("search_path", "pg_catalog, pg_temp");
 	set_option("synchronous_commit", "off");
@@ -591,7 +611,7 @@ static void
 finish_up(void)
 {
 	if (postrider_engine_finished_count() > 0)
-		settle();
+		settle(false);
 	if (!dlist_is_empty(postrider_engine_events()))
 		postrider_announce_events();
 	checkpoint(GetCurrentTimestamp(), true);
@@ -683,7 +703,7 @@ hand_over(WaitPoint *point)
 		now = GetCurrentTimestamp();
 		postrider_engine_run(now);
 		if (settle_is_due(now))
-			settle();
+			settle(false);
 	}
 }
 
@@ -729,6 +749,10 @@ leave_after_error(void)
 
 	if (postrider_shutdown_requested)
 	{
+		/* The step that was cut short for it is lost, but not what lanes know. */
+		postrider_step_abort();
+		if (counters != NULL)
+			postrider_keep_save(GetCurrentTimestamp(), true);
 		postrider_slot_set_clean();
 		proc_exit(0);
 	}

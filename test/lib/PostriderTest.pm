@@ -117,6 +117,19 @@ use Time::HiRes qw(time sleep);
 #   /reset              closes the connection in the middle of the answer
 #   /slow/100           200 after so many milliseconds
 #   /endless            a body without end
+#   /made/201/crm       that status, Location: /crm/id, and JSON with the id, which is
+#                       crm- and the webhook-id
+#   /body/200/hex       that status, and the bytes that hex says, in hexadecimal
+#   /big/200/70000/x    that status, and so many times the letter
+#   /batch/index/7      207; of a batch, each record whose data.n can be divided by
+#                       that is refused the first time, by its position
+#   /batch/success/7    the same by a list of {"success": ...}, 200
+#   /batch/email/7      the same by data.email, 200
+#   /batch/lost/7       the same with values that lead to no record
+#   /most/20            413 to a batch with more records
+#   /poison/400         that status to a batch that has a record with data.poison
+#   /told/name          what tell('name', ...) has set up: the first answer at the first
+#                       request of each webhook-id, and so on; 200 after the last
 # Every request is written as a line of JSON to a log that requests() reads.
 sub start
 {
@@ -165,6 +178,32 @@ sub DESTROY
 	$self->down;
 }
 
+# Each answer is [status, {header => value or list}, body].
+sub tell
+{
+	my ($self, $name, @answers) = @_;
+	open(my $out, '>', "$self->{dir}/$name.json") or die $!;
+	print $out encode_json(\@answers);
+	close $out;
+	return $self->url("/told/$name");
+}
+
+sub told
+{
+	my ($log_name, $name, $tries) = @_;
+	my $file = ($log_name =~ s{[^/]*\z}{}r) . "$name.json";
+	open(my $in, '<', $file) or return (404, 'nobody told me', '');
+	my ($status, $headers, $body) = @{ decode_json(join '', <$in>)->[$tries - 1] // [ 200, {}, '' ] };
+	my $extra = '';
+	for my $header (sort keys %{ $headers // {} })
+	{
+		$extra .= "$header: $_\r\n" for ref $headers->{$header} ? @{ $headers->{$header} } : $headers->{$header};
+	}
+	$body //= '';
+	utf8::downgrade($body, 1) or utf8::encode($body);
+	return ($status, $body, $extra);
+}
+
 sub url { my ($self, $path) = @_; return "http://127.0.0.1:$self->{port}$path"; }
 
 # The lines of the log of requests to a path, or of all.
@@ -201,7 +240,7 @@ sub serve
 {
 	my ($listen, $log_name) = @_;
 	my $select = IO::Select->new($listen);
-	my (%input, %tries, @later);
+	my (%input, %tries, %refused, @later);
 	open(my $log, '>>', $log_name) or die $!;
 	$log->autoflush(1);
 
@@ -253,6 +292,7 @@ sub serve
 				my $tries = ++$tries{$path}{ $headers{'webhook-id'} // '' };
 				if ($verb eq 'random') { answer($socket, $status, ''); }
 				elsif ($verb eq 'status') { answer($socket, $args[0], 'as told'); }
+				elsif ($verb eq 'told') { answer($socket, told($log_name, $args[0], $tries)); }
 				elsif ($verb eq 'gone') { answer($socket, 410, ''); }
 				elsif ($verb eq 'first' && $tries <= $args[1]) { answer($socket, $args[0], 'not yet'); }
 				elsif ($verb eq 'after' && $tries <= $args[1])
@@ -260,6 +300,24 @@ sub serve
 					answer($socket, $args[0], 'not yet', "Retry-After: $args[2]\r\n");
 				}
 				elsif ($verb eq 'hang') { }
+				elsif ($verb eq 'batch') { answer($socket, batch_answer($args[0], $args[1], $body, \%refused)); }
+				elsif ($verb eq 'most') { answer($socket, records($body) > $args[0] ? 413 : 200, ''); }
+				elsif ($verb eq 'poison')
+				{
+					answer($socket, (grep { $_->{data}{poison} } records($body)) ? $args[0] : 200, '');
+				}
+				elsif ($verb eq 'made')
+				{
+					my $made = "$args[1]-" . ($headers{'webhook-id'} // '');
+					answer($socket, $args[0], qq({"id":"$made","n":1}),
+						"Location: /$args[1]/$made\r\nContent-Type: application/json\r\n");
+				}
+				elsif ($verb eq 'body') { answer($socket, $args[0], pack('H*', $args[1] // '')); }
+				elsif ($verb eq 'big')
+				{
+					my $letter = $args[2] // 'x';
+					answer($socket, $args[0], $letter x $args[1]);
+				}
 				elsif ($verb eq 'slow')
 				{
 					push @later, { at => time + $args[0] / 1000, socket => $socket };
@@ -283,6 +341,30 @@ sub serve
 			}
 		}
 	}
+}
+
+# The records of a batch of any format.
+sub records
+{
+	my ($body) = @_;
+	return map { decode_json($_) } split /\n/, $body if $body =~ /\A\{[^\n]*\n/;
+	my $value = decode_json($body);
+	return @$value if ref $value eq 'ARRAY';
+	my ($list) = grep { ref $_ eq 'ARRAY' } values %$value;
+	return $list ? @$list : $value;
+}
+
+sub batch_answer
+{
+	my ($style, $modulus, $body, $refused) = @_;
+	my @records = records($body);
+	my @bad = map { $_->{data}{n} % $modulus == 0 && !$refused->{"$style $_->{id}"}++ } @records;
+	my @numbers = grep { $bad[$_] } 0 .. $#records;
+	return (207, encode_json({ errors => [ map { { eventIndex => [$_], message => "no $_" } } @numbers ] }))
+	  if $style eq 'index';
+	return (200, encode_json([ map { $bad[$_] ? { success => \0, errors => ["bad n $records[$_]{data}{n}"] } : { success => \1, errors => [] } } 0 .. $#records ]))
+	  if $style eq 'success';
+	return (200, encode_json({ errors => [ map { { email_address => $style eq 'email' ? $records[$_]{data}{email} : 'nobody' } } @numbers ] }));
 }
 
 sub answer

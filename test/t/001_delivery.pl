@@ -151,7 +151,7 @@ endpoint('gone', '/gone');
 sql(q{select postrider.send('gone', '1')});
 ok(status('gone', 'dead', 1), '410 is dead');
 ok(PostriderTest::wait_for($node, q{select enabled::text || ' ' || disabled_reason from postrider.endpoint where name = 'gone'},
-	'false the receiver answered with status 410'), '410 disables the endpoint');
+	'false the receiver answered with status 410: the endpoint is gone'), '410 disables the endpoint');
 sql(q{select postrider.send('gone', '2')});
 ok(status('gone', 'held', 1), 'what is for a disabled endpoint is held');
 sql("update postrider.endpoint set url = '" . $receiver->url('/ok/back') . "', enabled = true where name = 'gone'");

@@ -34,7 +34,7 @@ SQL
 endpoint('crm', '/ok/crm', "'crm'");
 endpoint('mail', '/ok/mail', "'mail'");
 endpoint('plain', '/ok/plain', 'null');
-endpoint('flaky', '/first/503/2/flaky', "'crm'", [ ', backoff_base', ", '100 ms'" ]);
+endpoint('flaky', '/first/503/2/flaky', "'crm'", [ ', backoff_base, breaker_share', ", '100 ms', null" ]);
 
 sql(q(select postrider.emit('order.paid', '{"email": "a@example.com", "total": "12"}')));
 ok($receiver->wait_for_count(1, "/ok/$_"), "$_ gets it") for qw(crm mail plain);

@@ -115,7 +115,7 @@ like((said("select postrider.replay('crm', now() - interval '1 hour', topic => '
 
 # A long one shows how far it is, and can be cancelled.
 sql("update postrider.subscription set enabled = false where endpoint <> 'new'; select postrider.pause('new')");
-sql("select count(*) from (select postrider.emit('order.bulk', '{}') from generate_series(1, 60000)) x");
+sql("select count(*) from (select postrider.emit('order.bulk', '{}') from generate_series(1, 200000)) x");
 my $long = $node->background_psql('postgres', on_error_stop => 0);
 $long->query_until(qr/begun/, "\\echo begun\nselect postrider.replay('new', now() - interval '1 hour', topic => 'order.bulk', filter => '\$ ? (@.x like_regex \"^(a+)+\$\" || !exists(@.x))');\n");
 ok(PostriderTest::wait_for($node, "select count(*) from postrider.progress where command = 'replay' and target = 'new' and share between 0 and 1 and messages >= 10000 and deliveries > 0", 1),

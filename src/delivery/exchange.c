@@ -1,0 +1,158 @@
+/*-------------------------------------------------------------------------
+ *
+ * exchange.c
+ *	  What goes over the wire in one request; see exchange.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "delivery/exchange.h"
+#include "util/text.h"
+
+/* Words in the names of headers and parameters whose values nobody must see. */
+static const char *const secret_words[] = {
+	"authorization", "cookie", "key", "password", "passwd", "secret", "token"
+};
+
+/* ... but for these. */
+static const char *const public_names[] = {
+	"idempotency-key"
+};
+
+/* Called by curl, so it neither allocates nor raises an error. */
+static int
+record(CURL *easy, curl_infotype type, char *data, size_t size, void *arg)
+{
+	Exchange   *exchange = arg;
+	ExchangeSide *side;
+	Size		keep;
+
+	if (type == CURLINFO_HEADER_OUT || type == CURLINFO_DATA_OUT)
+		side = &exchange->request;
+	else if (type == CURLINFO_HEADER_IN || type == CURLINFO_DATA_IN)
+		side = &exchange->response;
+	else
+		return 0;
+	keep = Min(size, EXCHANGE_BYTES - side->length);
+	memcpy(side->data + side->length, data, keep);
+	side->length += keep;
+	side->lost += size - keep;
+	return 0;
+}
+
+void
+postrider_exchange_record(CURL *easy, Exchange *exchange)
+{
+	curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, record);
+	curl_easy_setopt(easy, CURLOPT_DEBUGDATA, exchange);
+	curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
+}
+
+static bool
+is_secret(const char *name, Size length)
+{
+	for (int i = 0; i < (int) lengthof(public_names); i++)
+		if (strlen(public_names[i]) == length &&
+			pg_strncasecmp(name, public_names[i], length) == 0)
+			return false;
+	for (int i = 0; i < (int) lengthof(secret_words); i++)
+	{
+		Size		word = strlen(secret_words[i]);
+
+		for (Size at = 0; at + word <= length; at++)
+			if (pg_strncasecmp(name + at, secret_words[i], word) == 0)
+				return true;
+	}
+	return false;
+}
+
+static void
+show_text(StringInfo out, const char *bytes, Size length)
+{
+	char	   *clean = postrider_text_clean(bytes, (int) length);
+
+	appendStringInfoString(out, clean);
+	pfree(clean);
+}
+
+/* The query of "GET /path?a=b&api_key=c HTTP/1.1". */
+void
+postrider_exchange_show_url(StringInfo out, const char *line, Size length)
+{
+	const char *end = line + length;
+	const char *next = memchr(line, '?', length);
+
+	if (next == NULL)
+	{
+		show_text(out, line, length);
+		return;
+	}
+	show_text(out, line, ++next - line);
+	while (next < end)
+	{
+		const char *stop = next;
+		const char *equals;
+
+		while (stop < end && *stop != '&' && *stop != ' ')
+			stop++;
+		equals = memchr(next, '=', stop - next);
+		if (equals && is_secret(next, equals - next))
+		{
+			show_text(out, next, equals + 1 - next);
+			appendStringInfoString(out, "***");
+		}
+		else
+			show_text(out, next, stop - next);
+		if (stop < end && *stop == ' ')
+		{
+			show_text(out, stop, end - stop);
+			return;
+		}
+		if (stop < end)
+			appendStringInfoChar(out, '&');
+		next = stop + 1;
+	}
+}
+
+void
+postrider_exchange_show_line(StringInfo out, const char *line, Size length)
+{
+	const char *colon = memchr(line, ':', length);
+	const char *blank = memchr(line, ' ', length);
+
+	if (colon == NULL || (blank && blank < colon))
+		postrider_exchange_show_url(out, line, length);
+	else if (is_secret(line, colon - line))
+	{
+		show_text(out, line, colon + 1 - line);
+		appendStringInfoString(out, " ***");
+	}
+	else
+		show_text(out, line, length);
+}
+
+void
+postrider_exchange_show(StringInfo out, const ExchangeSide *side)
+{
+	const char *next = side->data;
+	const char *end = side->data + side->length;
+
+	while (next < end)
+	{
+		const char *stop = memchr(next, '\n', end - next);
+		Size		length = (stop ? stop : end) - next;
+
+		if (length > 0 && next[length - 1] == '\r')
+			length--;
+		if (length > 0)
+			postrider_exchange_show_line(out, next, length);
+		appendStringInfoChar(out, '\n');
+		next = stop ? stop + 1 : end;
+		if (length == 0 && !(end - next > 5 && strncmp(next, "HTTP/", 5) == 0))
+			break;				/* the body begins, and no further response */
+	}
+	show_text(out, next, end - next);
+	if (side->lost > 0)
+		appendStringInfo(out, "\n... and %zu bytes more", side->lost);
+}
