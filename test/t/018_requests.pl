@@ -163,7 +163,7 @@ is(($receiver->requests)[-1]{path}, '/ok/later/5', 'what waited gets the new URL
 # What is refused when it is written.
 for my $bad (
 	[ { url => 'http://{{key}}.example.com/' }, qr/url of endpoint "bad" has a place in its host/ ],
-	[ { url => 'http://example.com/{{order_id}}' }, qr/url of endpoint "bad" has a place for "order_id", which no message has\nHINT:  Places are/ ],
+	[ { url => 'http://example.com/{{order_id}}' }, qr/url of endpoint "bad" has a place for "order_id", which no message has \(at character 20\)\nHINT:  Places are/ ],
 	[ { url => 'http://example.com/{{$.a' }, qr/is not closed/ ],
 	[ { url => 'http://example.com/{{$.a[}}' }, qr/not closed|is no path/ ],
 	[ { method => 'GET', format => 'raw' }, qr/a GET request has none\nHINT:  Put values into the url/ ],
