@@ -48,6 +48,7 @@ grant execute on function
 	postrider.normalize_email(text),
 	postrider.normalize_phone(text, text),
 	postrider.convert_date(text, text, text, text),
+	postrider.render(text, jsonb, text, text, text, text, text, uuid),
 	postrider.hash_identifier(text),
 	postrider.convert(jsonb, jsonb),
 	postrider.check_value(jsonb, jsonb),

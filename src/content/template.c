@@ -11,6 +11,7 @@
 #include "content/escape.h"
 #include "content/filter.h"
 #include "content/json_path.h"
+#include "content/surroundings.h"
 #include "content/template.h"
 #include "mb/pg_wchar.h"
 #include "util/id.h"
@@ -48,6 +49,7 @@ typedef struct TemplatePart
 								 * expression, for problems */
 	int			length;
 	JsonPath   *path;
+	bool		needs_id;		/* the value is in the id */
 	JsonbValue *fallback;		/* or NULL */
 	ValueEscape escape;
 } TemplatePart;
@@ -58,71 +60,6 @@ struct Template
 	int			allocated;
 	TemplatePart *parts;
 };
-
-/* What surrounds the next place. */
-typedef struct Surroundings
-{
-	TemplateContext context;
-	bool		in_query;		/* of a URL */
-	bool		in_string;		/* of JSON */
-	bool		in_cdata;		/* of XML */
-} Surroundings;
-
-static void
-pass_json(Surroundings *where, const char *string)
-{
-	for (; *string; string++)
-	{
-		if (*string == '\\' && where->in_string && string[1])
-			string++;
-		else if (*string == '"')
-			where->in_string = !where->in_string;
-	}
-}
-
-static void
-pass_xml(Surroundings *where, const char *string)
-{
-	static const char begin[] = "<![CDATA[";
-	static const char end[] = "]]>";
-
-	while ((string = strstr(string, where->in_cdata ? end : begin)) != NULL)
-	{
-		string += strlen(where->in_cdata ? end : begin);
-		where->in_cdata = !where->in_cdata;
-	}
-}
-
-static void
-pass_text(Surroundings *where, const char *string)
-{
-	if (where->context == TEMPLATE_URL && strchr(string, '?'))
-		where->in_query = true;
-	else if (where->context == TEMPLATE_JSON)
-		pass_json(where, string);
-	else if (where->context == TEMPLATE_XML)
-		pass_xml(where, string);
-}
-
-static ValueEscape
-escape_for(const Surroundings *where)
-{
-	switch (where->context)
-	{
-		case TEMPLATE_URL:
-			return where->in_query ? ESCAPE_QUERY : ESCAPE_PATH;
-		case TEMPLATE_FORM:
-			return ESCAPE_FORM;
-		case TEMPLATE_JSON:
-			return where->in_string ? ESCAPE_JSON_STRING : ESCAPE_JSON_VALUE;
-		case TEMPLATE_XML:
-			return where->in_cdata ? ESCAPE_CDATA : ESCAPE_XML;
-		case TEMPLATE_HEADER:
-			return ESCAPE_HEADER;
-		default:
-			return ESCAPE_NONE;
-	}
-}
 
 static TemplatePart *
 add_part(Template *template, PartKind kind, const char *string, Size length)
@@ -154,7 +91,7 @@ add_text(Template *template, Surroundings *where, const char *string, Size lengt
 	if (length == 0)
 		return;
 	part = add_part(template, PART_TEXT, string, length);
-	pass_text(where, part->text);
+	postrider_surroundings_pass(where, part->text);
 	initStringInfo(&utf8);
 	appendBinaryStringInfo(&utf8, part->text, part->length);
 	postrider_envelope_to_utf8(&utf8, 0);
@@ -260,6 +197,7 @@ set_expression(TemplatePart *part, char **problem)
 		if (strcmp(field_names[kind], expression) != 0)
 			continue;
 		part->kind = (PartKind) kind;
+		part->needs_id = kind == PART_ID || kind >= PART_CREATED_AT;
 		return true;
 	}
 	*problem = psprintf("has a place for \"%s\", which no message has", expression);
@@ -272,6 +210,7 @@ add_place(Template *template, Surroundings *where, const char **at, char **probl
 {
 	const char *bar;
 	const char *end = find_end(*at + 2, &bar);
+	const char *trouble;
 	TemplatePart *part;
 	char	   *expression;
 	char	   *modifier;
@@ -283,19 +222,32 @@ add_place(Template *template, Surroundings *where, const char **at, char **probl
 	}
 	expression = trimmed(*at + 2, bar ? bar : end);
 	part = add_part(template, PART_KEY, expression, strlen(expression));
-	part->escape = escape_for(where);
+	trouble = postrider_surroundings_escape(where, &part->escape);
+	if (trouble != NULL)
+	{
+		*problem = psprintf("has a place {{%s}} %s", expression, trouble);
+		return false;
+	}
 	if (!set_expression(part, problem))
 		return false;
-	*at = end + 2;
 	if (bar == NULL)
+	{
+		*at = end + 2;
 		return true;
+	}
 	modifier = trimmed(bar + 1, end);
 	if (strncmp(modifier, "default:", 8) == 0)
 		part->fallback = read_json(modifier + 8);
 	if (part->fallback == NULL)
 		*problem = psprintf("has a place with \"%s\" where default: and a JSON value should be",
 							modifier);
-	return part->fallback != NULL;
+	else if (part->fallback->type == jbvNull && part->escape != ESCAPE_JSON_VALUE)
+		*problem = psprintf("has a place {{%s}} with null as its default, which only a JSON value can be",
+							expression);
+	if (*problem != NULL)
+		return false;
+	*at = end + 2;
+	return true;
 }
 
 /* Is it JSON, whatever the values are? */
@@ -327,11 +279,12 @@ Template *
 postrider_template_compile(const char *source, TemplateContext context, char **problem)
 {
 	Template   *template = palloc0(sizeof(Template));
-	Surroundings where = {.context = context};
+	Surroundings where;
 	const char *at = source;
 	const char *place;
 
 	*problem = NULL;
+	postrider_surroundings_start(&where, context);
 	if (strlen(source) > TEMPLATE_MAX_BYTES)
 	{
 		*problem = psprintf("is longer than %d bytes", TEMPLATE_MAX_BYTES);
@@ -342,7 +295,11 @@ postrider_template_compile(const char *source, TemplateContext context, char **p
 		add_text(template, &where, at, place - at);
 		at = place;
 		if (!add_place(template, &where, &at, problem))
+		{
+			*problem = psprintf("%s (at character %d)", *problem,
+								pg_mbstrlen_with_len(source, (int) (at - source)) + 1);
 			return NULL;
+		}
 		if (template->count > 2 * TEMPLATE_MAX_PLACES)
 		{
 			*problem = psprintf("has more than %d places", TEMPLATE_MAX_PLACES);
@@ -385,7 +342,8 @@ number_value(int64 number)
 static JsonbValue *
 first_found(const TemplatePart *part, const TemplateValues *values)
 {
-	Jsonb	   *found = postrider_json_path_values(values->payload, part->path);
+	Jsonb	   *found = values->payload == NULL ? NULL :
+		postrider_json_path_values(values->payload, part->path);
 
 	return found ? getIthJsonbValueFromContainer(&found->root, 0) : NULL;
 }
@@ -396,6 +354,8 @@ find_value(const TemplatePart *part, const TemplateValues *values)
 	StringInfoData time;
 	char		id[ID_TEXT_SIZE];
 
+	if (part->needs_id && values->id == NULL)
+		return NULL;
 	switch (part->kind)
 	{
 		case PART_ID:
@@ -447,6 +407,8 @@ append_value(StringInfo out, const TemplatePart *part, const JsonbValue *value)
 	else
 		appendStringInfoString(&utf8, as_json(value));
 	postrider_envelope_to_utf8(&utf8, 0);
+	if (utf8.len > TEMPLATE_MAX_RESULT_BYTES)
+		return "is too long";
 	if (part->escape == ESCAPE_JSON_VALUE && value->type != jbvString)
 	{
 		appendBinaryStringInfo(out, utf8.data, utf8.len);
@@ -459,6 +421,8 @@ bool
 postrider_template_render(const Template *template, const TemplateValues *values,
 						  StringInfo out, char **problem)
 {
+	int			start = out->len;
+
 	for (int i = 0; i < template->count; i++)
 	{
 		const TemplatePart *part = &template->parts[i];
@@ -477,6 +441,9 @@ postrider_template_render(const Template *template, const TemplateValues *values
 			trouble = "is missing";
 		else
 			trouble = append_value(out, part, value);
+		if (trouble == NULL && out->len - start > TEMPLATE_MAX_RESULT_BYTES)
+			trouble = psprintf("makes the text longer than %d bytes",
+							   TEMPLATE_MAX_RESULT_BYTES);
 		if (trouble == NULL)
 			continue;
 		*problem = psprintf("the value of {{%s}} %s", part->text, trouble);
@@ -497,7 +464,8 @@ postrider_template_context(const char *content_type)
 		return TEMPLATE_FORM;
 	if (length >= 4 && strcmp(type + length - 4, "json") == 0)
 		return TEMPLATE_JSON;
-	if (length >= 3 && strcmp(type + length - 3, "xml") == 0)
+	if ((length >= 3 && strcmp(type + length - 3, "xml") == 0) ||
+		strcmp(type, "text/html") == 0)
 		return TEMPLATE_XML;
 	return TEMPLATE_TEXT;
 }

@@ -14,7 +14,8 @@
  *
  * Where a place stands decides how its value is escaped: in the path or the query of
  * a URL, in a form, as a JSON value or within a JSON string, in XML or a CDATA
- * section, in a header.  So a value stays a value.
+ * section, in a header.  So a value stays a value.  Where that cannot be had there
+ * can be no place: surroundings.h.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,6 +30,11 @@
 
 #define TEMPLATE_MAX_BYTES	(1024 * 1024)
 #define TEMPLATE_MAX_PLACES 1000
+#define TEMPLATE_MAX_RESULT_BYTES (64 * 1024 * 1024)	/* and one value more */
+
+/* What a place can be, for hints. */
+#define POSTRIDER_TEMPLATE_HINT \
+	"Places are {{id}}, {{topic}}, {{key}}, {{tenant}}, {{endpoint}}, {{created_at}}, and paths into the payload such as {{$.order.id}} or {{$.name|default:\"\"}}."
 
 typedef enum TemplateContext
 {
@@ -43,12 +49,12 @@ typedef enum TemplateContext
 /* What a template takes values from; strings are in the server encoding. */
 typedef struct TemplateValues
 {
-	const pg_uuid_t *id;
-	const char *topic;
+	const pg_uuid_t *id;		/* or NULL */
+	const char *topic;			/* or NULL */
 	const char *key;			/* or NULL */
 	const char *tenant;			/* or NULL */
-	const char *endpoint;
-	Jsonb	   *payload;
+	const char *endpoint;		/* or NULL */
+	Jsonb	   *payload;		/* or NULL */
 } TemplateValues;
 
 typedef struct Template Template;

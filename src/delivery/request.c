@@ -182,6 +182,17 @@ add_headers(const Header *headers, int count, const struct curl_slist *others)
 	return list;
 }
 
+/*
+ * RFC 9110 section 8.6: a POST, PUT or PATCH with nothing in it still says so, with
+ * Content-Length: 0; GET and DELETE do not.
+ */
+static bool
+sends_body(const Endpoint *endpoint)
+{
+	return endpoint->shape.format != BODY_NONE ||
+		(strcmp(endpoint->method, "GET") != 0 && strcmp(endpoint->method, "DELETE") != 0);
+}
+
 /* Takes over the endpoint's policy. */
 static void
 set_up(Request *request, const Endpoint *endpoint)
@@ -198,10 +209,10 @@ set_up(Request *request, const Endpoint *endpoint)
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
-	if (endpoint->shape.format == BODY_NONE)
-		curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
-	else
+	if (sends_body(endpoint))
 		curl_easy_setopt(easy, CURLOPT_POST, 1L);
+	else
+		curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
 	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, endpoint->method);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) endpoint->timeout_ms);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
@@ -465,7 +476,7 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 	if (delivery->url || request->has_own_url)
 		curl_easy_setopt(easy, CURLOPT_URL, delivery->url ? delivery->url : endpoint->url);
 	request->has_own_url = delivery->url != NULL;
-	if (endpoint->shape.format == BODY_NONE)
+	if (!sends_body(endpoint))
 		return true;
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
 					 (curl_off_t) body_length_of(request, delivery));

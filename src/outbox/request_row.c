@@ -41,8 +41,7 @@ typedef struct RequestProblem
 	const char *hint;			/* or NULL */
 } RequestProblem;
 
-static const char fields_hint[] =
-"Places are {{id}}, {{topic}}, {{key}}, {{tenant}}, {{endpoint}}, {{created_at}}, and paths into the payload such as {{$.order.id}} or {{$.name|default:\"\"}}.";
+static const char fields_hint[] = POSTRIDER_TEMPLATE_HINT;
 
 static bool
 refuse(RequestProblem *problem, const char *column, const char *what, const char *hint)
@@ -168,6 +167,10 @@ make_body(const RequestColumns *columns, RequestShape *shape, RequestProblem *pr
 
 	if (shape->format != BODY_TEMPLATE)
 		return true;
+	for (int i = 0; i < columns->header_count; i++)
+		if (pg_strcasecmp(columns->headers[i].name, "Content-Type") == 0)
+			return refuse(problem, "headers", "has a Content-Type beside a body_template",
+						  "Set content_type instead: it decides how values in the body are escaped.");
 	shape->body = postrider_template_compile(columns->body_template,
 											 postrider_template_context(shape->content_type),
 											 &what);

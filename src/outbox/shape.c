@@ -15,6 +15,7 @@
 #include "utils/memutils.h"
 
 #define MAX_URL_BYTES	(16 * 1024)
+#define MAX_HEADER_BYTES (8 * 1024)
 #define CLOUDEVENT_HEADERS 6
 
 /* A copy in "context". */
@@ -66,6 +67,11 @@ make_headers(Delivery *delivery, const TemplateValues *values, char **problem)
 	{
 		char	   *value = render(shape->headers[i], values, delivery->made_context, problem);
 
+		if (value && strlen(value) > MAX_HEADER_BYTES)
+		{
+			*problem = psprintf("it is longer than %d bytes", MAX_HEADER_BYTES);
+			value = NULL;
+		}
 		if (value == NULL)
 		{
 			*problem = psprintf("the header %s could not be made: %s", shape->header_names[i],
