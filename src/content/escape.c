@@ -129,7 +129,10 @@ is_xml_text(const char *bytes, int length)
 	return true;
 }
 
-/* Serves text and both kinds of attributes; there blanks would be normalised. */
+/*
+ * Serves text and both kinds of attributes; there blanks would be normalised.  Text
+ * must not have ]]> in it, and the > may be the template's.
+ */
 static void
 append_xml(StringInfo out, const char *bytes, int length)
 {
@@ -160,6 +163,9 @@ append_xml(StringInfo out, const char *bytes, int length)
 				break;
 			case '\r':
 				appendStringInfoString(out, "&#13;");
+				break;
+			case ']':
+				appendStringInfoString(out, i == length - 1 ? "&#93;" : "]");
 				break;
 			default:
 				appendStringInfoCharMacro(out, bytes[i]);

@@ -49,6 +49,8 @@ select postrider.render('{{$.v}}', jsonb_build_object('v', E'a\nX-Evil: 1'), 'he
 select postrider.render('{{$.v}}', jsonb_build_object('v', E'a\tb'), 'header');
 -- CDATA is never ended by a value, not even with what surrounds it.
 select postrider.render('<![CDATA[{{$.a}}{{$.b}}>]]>', '{"a": "x]", "b": "]"}', 'xml');
+-- Nor does XML text get the end mark of CDATA, which it must not have.
+select postrider.render('<a>{{$.v}}{{$.v}}>{{$.v}}]></a>', '{"v": "]"}', 'xml');
 -- A path is never left.
 select postrider.render('/c/{{$.v}}', '{"v": "."}', 'url');
 select postrider.render('/c/{{$.v}}', '{"v": ".."}', 'url');
