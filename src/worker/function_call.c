@@ -27,14 +27,13 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "commands/dbcommands.h"
 #include "delivery/engine.h"
 #include "executor/spi.h"
-#include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "outbox/function_row.h"
 #include "outbox/mapping_reference.h"
+#include "pgstat.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
@@ -357,6 +356,8 @@ call_in_subtransaction(Delivery *delivery, Datum message, CallEnd *end)
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
+	pgstat_report_activity(STATE_RUNNING, psprintf("calling function %s",
+												   delivery->endpoint->function));
 	start_timer(delivery);
 	PG_TRY();
 	{

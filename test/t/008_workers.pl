@@ -59,8 +59,8 @@ is(sql("select count(*) from postrider.delivery where status <> 'delivered'"), 0
 is(sql('select count(distinct a.message_id) from postrider.attempt a'), $messages, 'all attempts are on record');
 
 # What waits goes with its endpoint.
-sql("insert into postrider.endpoint (name, url, backoff_base, backoff_max)
-		select 'r' || i, '" . $receiver->url('/first/503/3/r') . "' || i, '1 s', '1 s' from generate_series(1, 3) i;
+sql("insert into postrider.endpoint (name, url, backoff_base, backoff_max, breaker_share)
+		select 'r' || i, '" . $receiver->url('/first/503/3/r') . "' || i, '1 s', '1 s', null from generate_series(1, 3) i;
 	select postrider.send('r' || i, to_jsonb(j)) from generate_series(1, 3) i, generate_series(1, 10) j");
 ok($receiver->wait_for_count(10, '/first/503/3/r2'), 'something fails');
 ok(set_workers(5), '5 workers');

@@ -251,5 +251,51 @@ ok(wait_for("select count(*) from postrider.attempt a join postrider.message m o
 	where m.topic = 'net' and outcome = 'delivered'", 500), 'requests go on');
 cmp_ok(sql("select count(*) from shop.effects where n = 0"), '<', 200, 'while calls wait');
 
+# What a function emits goes out at once; functions in a chain, too.
+as('app', q{create function shop.chain(message postrider.message) returns void language plpgsql as $$
+	begin
+		if (message.payload ->> 'n')::int > 0 then
+			perform postrider.emit('chain', jsonb_build_object('n', (message.payload ->> 'n')::int - 1));
+		else
+			perform postrider.emit('net', '"from the chain"');
+		end if;
+	end $$;
+	select postrider.on_message('chain', 'shop.chain(postrider.message)')});
+$id = emit('chain', '{"n": 20}');
+ok(wait_for(q{select count(*) from postrider.attempt a join postrider.message m on m.id = a.message_id
+	where m.topic = 'net' and m.payload = '"from the chain"' and outcome = 'delivered'}, 1), 'what a function emits goes on');
+cmp_ok(sql(qq{select extract(epoch from max(started_at) - min(started_at)) from postrider.attempt where message_id >= '$id'}), '<', 10, 'without waiting for anything');
+
+# In order by key, through errors and a restart.
+as('app', q{create table shop.ordered (key text, n int, at bigint generated always as identity);
+	create function shop.in_order(message postrider.message) returns void language plpgsql as $$
+	begin
+		if random() < 0.2 then raise 'by chance'; end if;
+		insert into shop.ordered values (message.key, (message.payload ->> 'n')::int);
+	end $$;
+	select postrider.on_message('ordered', 'shop.in_order(postrider.message)', max_attempts => 100);
+	update postrider.endpoint set ordered = true, backoff_base = '10 ms', backoff_max = '20 ms', breaker_share = null
+	where name = 'shop.in_order'});
+sql("select postrider.emit('ordered', jsonb_build_object('n', i), key => (i % 10)::text) from generate_series(1, 400) i");
+wait_for("select count(*) > 50 from shop.ordered", 't');
+$node->restart;
+ok(wait_for("select count(*), count(distinct n) from shop.ordered", '400|400'), 'an ordered function gets each once');
+is(sql("select count(*) from (select n - lag(n) over (partition by key order by at) as step from shop.ordered) s where step <> 10"), 0, 'in order by key');
+like(sql("select string_agg(e::text, ' ') from postrider.explain('$id') e"), qr/shop\.chain.*delivered/, 'explain tells of it');
+is(sql("select count(*) from postrider.endpoint_health where endpoint like 'shop.%'"), sql("select count(*) from postrider.endpoint where name like 'shop.%'"), 'and endpoint_health knows them all');
+
+# A dump carries it along.
+sql("create database copy");
+my $dump = $node->basedir . '/dump';
+$node->command_ok([ 'pg_dump', '-f', $dump, 'postgres' ], 'a dump is made');
+my ($status, $out, $err) = $node->psql('copy', slurp_file($dump), on_error_stop => 1);
+is($status, 0, 'and restored') or diag($err);
+is($node->safe_psql('copy', "select url, run_as from postrider.endpoint where name = 'shop.effect'"),
+	'function:shop.effect(postrider.message)|app', 'with the functions and their roles');
+$node->safe_psql('copy', "truncate shop.effects; select postrider.send('shop.effect', '{\"n\": 7, \"wait\": 0}')");
+ok(eval {
+	PostriderTest::wait_until(sub { $node->safe_psql('copy', 'select string_agg(n::text, \' \') from shop.effects') eq '7' }, 'it is called');
+}, 'which are called there');
+
 $node->stop;
 done_testing();
