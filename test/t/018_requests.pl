@@ -160,6 +160,16 @@ $request = request('picky', '{"id": 1, "name": "ok"}');
 is($request->{path}, '/ok/picky/1', 'the endpoint is not to blame');
 is(sql("select breaker from postrider.endpoint_health where endpoint = 'picky'"), 'closed', 'its breaker is closed');
 
+# A dead letter is made anew, with the template as it is then.
+endpoint('mended', '/ok/mended?name={{$.name}}', method => 'GET');
+my $dead = sql("select postrider.send('mended', '{}')");
+PostriderTest::wait_for($node, "select count(*) from postrider.dead_letter where message_id = '$dead'", 1);
+sql("update postrider.endpoint set url = '" . $receiver->url('/ok/mended?name={{$.name|default:"nobody"}}') . "' where name = 'mended'");
+sql("select postrider.retry('$dead')");
+$arrived++;
+$receiver->wait_for_count($arrived);
+is(($receiver->requests)[-1]{path}, '/ok/mended?name=nobody', 'a dead letter can go once the template has a default');
+
 # The endpoint gets a template while messages wait for it.
 endpoint('later', '/ok/later');
 sql("select postrider.pause('later')");
