@@ -111,7 +111,7 @@ postrider_classify(const RequestEnd *end, AttemptResult *result)
 		classify_status(end->status, result);
 		return;
 	}
-	if (end->address_refused && end->code == CURLE_COULDNT_CONNECT)
+	if (end->address_refused)
 	{
 		result->outcome = OUTCOME_DEAD;
 		result->error_code = "address_refused";

@@ -18,6 +18,7 @@
 
 #include "content/rate_header.h"
 #include "delivery/classify.h"
+#include "delivery/connection.h"
 #include "delivery/governor.h"
 #include "model.h"
 #include "security/signature.h"
@@ -54,9 +55,9 @@ typedef struct Request
 	Size		batch_body_length;
 
 	Permit		permit;			/* that it was sent with */
+	Connection	connection;		/* what the guard says of it */
 
 	/* what the response has brought */
-	bool		address_refused;
 	bool		response_cut;
 	bool		headers_complete;
 	ResponseHeaders headers;	/* those that are looked at ... */
