@@ -422,8 +422,6 @@ gather(Request *request, Delivery *first, TimestampTz now)
 static void
 fail_request(Request *request, Delivery *delivery, TimestampTz now)
 {
-	dlist_head	batch = DLIST_STATIC_INIT(batch);
-
 	if (request->batch_count == 0)
 	{
 		fail_unsent(delivery, now);
