@@ -76,9 +76,11 @@ to postrider_writer, postrider_reader, postrider_admin;
 grant select, insert, update, delete on postrider.endpoint, postrider.subscription, postrider.topic,
 	postrider.mapping, postrider.schema
 to postrider_admin;
+grant select, insert, update, delete on postrider.sensitive_field, postrider.payload_retention to postrider_admin;
+grant select on postrider.message_masked, postrider.dead_letter_masked to postrider_admin;
 grant select, delete on postrider.topic_version to postrider_admin;
 grant select, delete on postrider.dead_letter to postrider_admin;
-grant select on postrider.message, postrider.attempt, postrider.pending, postrider.progress to postrider_admin;
+grant select on postrider.message, postrider.attempt, postrider.pending, postrider.progress, postrider.erasure to postrider_admin;
 grant select (name, created_at, updated_at) on postrider.secret to postrider_admin;
 grant execute on function
 	postrider.send_test(text, jsonb, text, text, text, jsonb),
@@ -90,6 +92,14 @@ grant execute on function
 	postrider.purge(uuid, text, text, text, text, timestamptz, timestamptz, text, integer),
 	postrider.replay(text, timestamptz, timestamptz, text, jsonpath, text, text),
 	postrider.explain(uuid),
+	postrider.mask(text, jsonb),
+	postrider.mask_payload(jsonb, jsonpath[]),
+	postrider.mask_string(text, jsonb, jsonpath[]),
+	postrider.sensitive_paths(text),
+	postrider.sensitive_path_problem(jsonpath),
+	postrider.mark_sensitive(regclass, name[], text),
+	postrider.erase(text, jsonpath, text, text, text),
+	postrider.export_subject(text, jsonpath, text, text),
 	postrider.on_message(text, regprocedure, text, jsonpath, text, interval, integer),
 	postrider.off_message(text, regprocedure, text),
 	postrider.touched_nothing(text, text),
@@ -110,6 +120,10 @@ select pg_catalog.pg_extension_config_dump('postrider.endpoint', '');
 select pg_catalog.pg_extension_config_dump('postrider.endpoint_id_seq', '');
 select pg_catalog.pg_extension_config_dump('postrider.subscription', '');
 select pg_catalog.pg_extension_config_dump('postrider.subscription_id_seq', '');
+
+select pg_catalog.pg_extension_config_dump('postrider.sensitive_field', '');
+select pg_catalog.pg_extension_config_dump('postrider.sensitive_field_id_seq', '');
+select pg_catalog.pg_extension_config_dump('postrider.payload_retention', '');
 
 -- The launcher learns of us when this transaction commits.
 select postrider.wake();

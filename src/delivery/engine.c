@@ -61,6 +61,11 @@ static MemoryContext engine_context = NULL;
 
 static CURLM *multi = NULL;
 
+bool		(*postrider_engine_must_stop) (void) = NULL;
+
+/* Requests that curl has. */
+static dlist_head requests = DLIST_STATIC_INIT(requests);
+
 /* When curl wants to be called; DT_NOEND if it does not. */
 static TimestampTz curl_deadline = DT_NOEND;
 
@@ -355,7 +360,9 @@ fail_unsent(Delivery *delivery, TimestampTz now)
 static bool
 end_if_hopeless(Delivery *delivery, TimestampTz now)
 {
-	if (delivery->message->expires_at <= now)
+	if (delivery->message->erased)
+		end_unsent(delivery, OUTCOME_CANCELLED, "erased", "the message was erased", now);
+	else if (delivery->message->expires_at <= now)
 		end_unsent(delivery, OUTCOME_EXPIRED, "expired",
 				   "the message expired before it could be delivered", now);
 	else if (delivery->problem)
@@ -481,8 +488,15 @@ send_next(Lane *lane, TimestampTz now)
 	lane->in_flight++;
 	lane->activity++;
 	in_flight++;
+	dlist_push_tail(&requests, &request->node);
 	curl_multi_add_handle(multi, request->easy);
 	return true;
+}
+
+static bool
+must_stop(void)
+{
+	return postrider_engine_must_stop != NULL && postrider_engine_must_stop();
 }
 
 /* Lets each ready lane send one request in turn, until none may send more. */
@@ -491,7 +505,7 @@ start_requests(TimestampTz now)
 {
 	bool		progress = !held;
 
-	while (progress && ready_count > 0)
+	while (progress && ready_count > 0 && !must_stop())
 	{
 		int			round = ready_count;
 
@@ -596,6 +610,7 @@ end_request(Request *request, CURLcode code, TimestampTz now)
 	Judgement	judgement;
 	bool		disable;
 
+	dlist_delete(&request->node);
 	postrider_judge(request, code, now, result, &judgement);
 	postrider_response_keep(request, result);
 	disable = result->disable_endpoint;
@@ -666,12 +681,101 @@ postrider_engine_run(TimestampTz now)
 	sigprocmask(SIG_SETMASK, &BlockSig, &old_mask);
 	unblock_lanes(now);
 	start_requests(now);
-	while (move_data(now))
+	while (!must_stop() && move_data(now))
 	{
 		collect(now);
 		start_requests(now);
 		if (finished_count >= FINISHED_PER_RUN)
 			break;
+	}
+	sigprocmask(SIG_SETMASK, &old_mask, NULL);
+	MemoryContextSwitchTo(old);
+}
+
+static bool
+carries_erased(const Request *request)
+{
+	dlist_iter	iter;
+
+	if (request->batch_count == 0)
+		return request->delivery->message->erased;
+	dlist_foreach(iter, unconstify(dlist_head *, &request->batch))
+		if (dlist_container(Delivery, node, iter.cur)->message->erased)
+			return true;
+	return false;
+}
+
+/* Is anything of it on the wire? */
+static bool
+has_begun(const Request *request)
+{
+	curl_off_t	begun_us = 0;
+
+	(void) curl_easy_getinfo(request->easy, CURLINFO_PRETRANSFER_TIME_T, &begun_us);
+	return begun_us > 0;
+}
+
+/* The request was not made: of what it carries, the rest goes back to the lane. */
+static void
+take_back(Request *request, TimestampTz now)
+{
+	Lane	   *lane = request->endpoint->lane;
+
+	curl_multi_remove_handle(multi, request->easy);
+	dlist_delete(&request->node);
+	lane->in_flight--;
+	in_flight--;
+	postrider_governor_give_back(&lane->governor, &request->permit);
+	if (request->batch_count == 0)
+		(void) end_if_hopeless(request->delivery, now);
+	while (request->batch_count > 0 && !dlist_is_empty(&request->batch))
+	{
+		Delivery   *delivery = dlist_tail_element(Delivery, node, &request->batch);
+
+		dlist_delete(&delivery->node);
+		if (end_if_hopeless(delivery, now))
+			continue;
+		postrider_lane_push_front(lane, delivery);
+		queued++;
+	}
+	postrider_request_release(request);
+	update_lane(lane, now);
+}
+
+static void
+drop_queued(Delivery *delivery, TimestampTz now)
+{
+	Lane	   *lane = delivery->endpoint->lane;
+
+	postrider_lane_remove(lane, delivery);
+	queued--;
+	(void) end_if_hopeless(delivery, now);
+	update_lane(lane, now);
+}
+
+void
+postrider_engine_drop_erased(dlist_head *deliveries)
+{
+	MemoryContext old = MemoryContextSwitchTo(engine_context);
+	TimestampTz now = GetCurrentTimestamp();
+	sigset_t	old_mask;
+	dlist_mutable_iter each;
+	dlist_iter	iter;
+
+	dlist_foreach(iter, deliveries)
+	{
+		Delivery   *delivery = dlist_container(Delivery, memory_node, iter.cur);
+
+		if (delivery->message->erased && delivery->in_queue)
+			drop_queued(delivery, now);
+	}
+	sigprocmask(SIG_SETMASK, &BlockSig, &old_mask);
+	dlist_foreach_modify(each, &requests)
+	{
+		Request    *request = dlist_container(Request, node, each.cur);
+
+		if (carries_erased(request) && !has_begun(request))
+			take_back(request, now);
 	}
 	sigprocmask(SIG_SETMASK, &old_mask, NULL);
 	MemoryContextSwitchTo(old);
@@ -828,7 +932,8 @@ postrider_engine_first_call(void)
 		Delivery   *delivery = dlist_head_element(Delivery, node, &calls);
 		const Endpoint *endpoint = delivery->endpoint;
 
-		if (endpoint->enabled && !endpoint->deleted && endpoint->function != NULL)
+		if (endpoint->enabled && !endpoint->deleted && endpoint->function != NULL &&
+			!delivery->message->erased)
 			return delivery;
 		take_back_call(delivery, GetCurrentTimestamp());
 	}

@@ -46,6 +46,18 @@ extern void postrider_engine_overflow(Delivery *delivery, TimestampTz now);
  */
 extern void postrider_engine_run(TimestampTz now);
 
+/*
+ * Asked all the time while it runs, if it is set: true if the engine must not send
+ * anything more and return, because messages may have been erased.
+ */
+extern bool (*postrider_engine_must_stop) (void);
+
+/*
+ * Ends those deliveries, of the list by memory_node, that are erased and not on
+ * the wire yet.  The others in its hands end when their turn comes.
+ */
+extern void postrider_engine_drop_erased(dlist_head *deliveries);
+
 /* Starts no more requests from now on; those in flight may end. */
 extern void postrider_engine_hold(void);
 

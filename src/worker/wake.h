@@ -30,6 +30,12 @@ extern void postrider_config_changed_at_commit(void);
  */
 extern uint64 postrider_config_generation(bool *changing);
 
+/*
+ * Used by workers.  Goes up when messages have been erased: then nothing may be sent
+ * until postrider_erased_mark() has looked which.
+ */
+extern uint64 postrider_erase_generation(void);
+
 extern void postrider_wake_install(void);
 
 #endif							/* POSTRIDER_WAKE_H */

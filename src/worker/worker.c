@@ -38,6 +38,7 @@
 #include "outbox/config.h"
 #include "outbox/deferred.h"
 #include "outbox/endpoint_state.h"
+#include "outbox/erased.h"
 #include "outbox/intake.h"
 #include "outbox/pending.h"
 #include "outbox/progress.h"
@@ -104,6 +105,7 @@ static WorkerCounters *counters;
 static bool read_wanted = true;
 static uint64 config_loaded = 0;
 static uint64 pending_seen = 0;
+static uint64 erase_seen = 0;
 static TimestampTz oldest_finished_at = 0;
 static TimestampTz checkpoint_at = 0;
 static TimestampTz cursor_at = 0;
@@ -170,6 +172,45 @@ refresh_config_if_told(void)
 	postrider_step_begin("loading the configuration");
 	refresh_config();
 	postrider_step_commit();
+}
+
+/* Have messages been erased since we looked?  Asked by the engine while it runs. */
+static bool
+erase_is_new(void)
+{
+	return postrider_erase_generation() != erase_seen;
+}
+
+/* Looks up which messages in memory were erased, and drops them; in a transaction. */
+static void
+look_for_erased(void)
+{
+	uint64		generation = postrider_erase_generation();
+
+	if (generation == erase_seen)
+		return;
+	if (postrider_erased_mark())
+		postrider_engine_drop_erased(postrider_deliveries());
+	erase_seen = generation;
+}
+
+static void
+look_for_erased_if_told(void)
+{
+	if (!erase_is_new())
+		return;
+	postrider_step_begin("looking for erased messages");
+	look_for_erased();
+	postrider_step_commit();
+}
+
+/* A turn of the network: see tell_of_erase() in wake.c. */
+static void
+run_engine(TimestampTz now)
+{
+	pg_atomic_fetch_add_u32(&counters->turns, 1);
+	postrider_engine_run(now);
+	pg_atomic_fetch_add_u32(&counters->turns, 1);
 }
 
 /* Frees endpoints that were deleted, when nothing in memory points to one. */
@@ -245,8 +286,13 @@ settle(bool with_call)
 
 	postrider_step_begin(with_call ? "calling a function" : "settling deliveries");
 	if (with_call)
+	{
+		look_for_erased();
 		postrider_function_call_next(postrider_engine_in_flight() > 0 ||
 									 postrider_engine_finished_count() > 0);
+	}
+	postrider_erased_lock_out();
+	look_for_erased();
 	postrider_settle_write(finished, &totals);
 	if (postrider_keys_settle())
 		totals.next_due = DT_NOBEGIN;
@@ -322,7 +368,8 @@ static void
 maintain(TimestampTz now)
 {
 	static SqlStatement maintain_partitions = {
-		.text = "select postrider.maintain_partitions(make_interval(mins => $1))",
+		.text = "select coalesce(postrider.maintain_partitions(make_interval(mins => $1)),"
+		" postrider.expire_payloads())",
 		.argument_count = 1,
 		.argument_types = {INT4OID}
 	};
@@ -478,6 +525,7 @@ work(void)
 
 	watch_clock(now);
 	refresh_config_if_told();
+	look_for_erased_if_told();
 	handling = true;
 	if (may_read() && postrider_engine_finished_count() < SETTLE_COUNT)
 		read_log();
@@ -495,7 +543,7 @@ work(void)
 	postrider_feed_place(now);
 	if (postrider_deferred_total() > 0)
 		postrider_feed_load_deferred(now);
-	postrider_engine_run(now);
+	run_engine(now);
 	if (postrider_function_call_due() <= now)
 		call_function();
 	handling = false;
@@ -531,7 +579,7 @@ wait_ms(void)
 
 	if (postrider_careful_marked())
 		return 1;
-	if (may_read())
+	if (may_read() || erase_is_new())
 		return 0;
 	deadline = Min(deadline, Min(postrider_health_due(), postrider_keep_due()));
 	deadline = Min(deadline, Min(postrider_keys_due(), postrider_function_call_deadline()));
@@ -593,6 +641,7 @@ start(WorkerSlot *slot)
 	postrider_step_commit();
 	XLogFlush(XactLastCommitEnd);
 
+	erase_seen = postrider_erase_generation();
 	postrider_step_begin("starting");
 	postrider_seed_clock();
 	postrider_progress_load();
@@ -701,7 +750,8 @@ hand_over(WaitPoint *point)
 	{
 		wait(point, SETTLE_DELAY_MS);
 		now = GetCurrentTimestamp();
-		postrider_engine_run(now);
+		look_for_erased_if_told();
+		run_engine(now);
 		if (settle_is_due(now))
 			settle(false);
 	}
@@ -788,6 +838,7 @@ postrider_worker_main(Datum main_arg)
 	PG_exception_stack = &handler;
 
 	postrider_intake_account = postrider_memory_account;
+	postrider_engine_must_stop = erase_is_new;
 	epoll_descriptor = postrider_engine_start();
 	start(slot);
 	ereport(LOG,
