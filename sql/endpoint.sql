@@ -51,6 +51,9 @@ create table postrider.endpoint (
 	reply_topic text,
 	run_as text,
 	signing_secret text references postrider.secret (name),
+	signing jsonb,
+	auth jsonb,
+	ca_certificate text,
 	enabled boolean not null default true,
 	disabled_reason text,
 	paused_at timestamptz,
@@ -103,6 +106,9 @@ comment on column postrider.endpoint.response_excerpt_bytes is 'So many bytes of
 comment on column postrider.endpoint.reply_topic is 'If set, the response of each delivered message is emitted as a message of this topic, with the key and tenant of the message.';
 comment on column postrider.endpoint.run_as is 'For functions: the role as which it is called; NULL: the one that writes the row, which must be a member of it.';
 comment on column postrider.endpoint.signing_secret is 'Name of the secret that signs requests (Standard Webhooks); without one, requests are not signed.';
+comment on column postrider.endpoint.signing is 'Further signatures, one object or an array: {"type": "github", "secret": "name"}; types are standard-webhooks, http-message-signatures, github and stripe. See doc/authentication.md.';
+comment on column postrider.endpoint.auth is 'How requests authenticate, one object or an array of objects that are combined: {"type": "bearer", "secret": "name"}. Values are in secrets, here are their names. See doc/authentication.md.';
+comment on column postrider.endpoint.ca_certificate is 'Certificates in PEM of the only authorities that this endpoint''s certificate may be from; NULL: those that the system trusts.';
 comment on column postrider.endpoint.enabled is 'While false nothing is sent; what is owed is held, and flows when the endpoint is enabled again.';
 comment on column postrider.endpoint.disabled_reason is 'Why the worker disabled the endpoint, if it did.';
 comment on column postrider.endpoint.paused_at is 'While set nothing is sent; what is owed is held. See postrider.pause() and resume().';

@@ -13,6 +13,7 @@
 #include "delivery/connection.h"
 #include "delivery/lane.h"
 #include "delivery/request.h"
+#include "delivery/secure.h"
 #include "util/id.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -191,6 +192,7 @@ set_up(Request *request, const Endpoint *endpoint)
 		curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
 	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, endpoint->method);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) endpoint->timeout_ms);
+	postrider_secure_set_up(easy, endpoint);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, receive_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, receive_header);
@@ -271,6 +273,7 @@ void
 postrider_request_release(Request *request)
 {
 	free_message_parts(request);
+	postrider_secure_clear(request);
 	if (request->kept_capacity > RESPONSE_IDLE_BYTES)
 		make_room(request, 0);
 	request->delivery = NULL;
@@ -291,6 +294,8 @@ postrider_request_discard_idle(Endpoint *endpoint)
 		curl_easy_cleanup(request->easy);
 		curl_slist_free_all(request->endpoint_headers);
 		make_room(request, 0);
+		if (request->secure_context)
+			MemoryContextDelete(request->secure_context);
 		pfree(request);
 	}
 }
@@ -312,7 +317,7 @@ body_length_of(const Request *request, const Delivery *delivery)
  * batch), the time is that of the attempt.
  */
 static bool
-sign(Request *request, Delivery *delivery, TimestampTz now)
+sign(Request *request, Delivery *delivery, TimestampTz now, const char **problem)
 {
 	static const char id_name[] = "webhook-id: ";
 	static const char timestamp_name[] = "webhook-timestamp: ";
@@ -327,16 +332,14 @@ sign(Request *request, Delivery *delivery, TimestampTz now)
 	snprintf(request->timestamp, sizeof(request->timestamp), "%s" INT64_FORMAT,
 			 timestamp_name, unix_time);
 	request->signature[0] = '\0';
-	if (endpoint->signing_key == NULL)
+	if (endpoint->signing == NULL || !postrider_signing_has_standard(endpoint->signing))
 		return true;
 
 	memcpy(request->signature, signature_name, sizeof(signature_name));
-	return postrider_signature_v1(endpoint->signing_key,
-								  endpoint->signing_key_length,
-								  request->id + sizeof(id_name) - 1, unix_time,
-								  body_of(request, delivery),
-								  body_length_of(request, delivery),
-								  request->signature + sizeof(signature_name) - 1);
+	return postrider_signing_standard(endpoint->signing, request->id + sizeof(id_name) - 1,
+									  unix_time, body_of(request, delivery),
+									  body_length_of(request, delivery), now,
+									  request->signature + sizeof(signature_name) - 1, problem);
 }
 
 /*
@@ -412,18 +415,49 @@ link_headers(Request *request, const Delivery *delivery)
 	return list;
 }
 
+/* Whoever fills a request has mostly looked already: here is who must not go on. */
+static bool
+is_ready(Delivery *delivery, TimestampTz now)
+{
+	const Endpoint *endpoint = delivery->endpoint;
+	const char *problem = NULL;
+	const char *error_code = "secret";
+	TimestampTz retry_at;
+	AuthState	state = endpoint->auth == NULL && endpoint->auth_problem == NULL ? AUTH_READY :
+		postrider_secure_ready(endpoint, now, &problem, &error_code, &retry_at);
+
+	if (state == AUTH_READY)
+		return true;
+	delivery->result.error_code = error_code;
+	delivery->result.error = pstrdup(state == AUTH_FAILED ? problem :
+									 "a credential is still being fetched");
+	return false;
+}
+
+static bool
+secure(Request *request, Delivery *delivery, TimestampTz now)
+{
+	bool		has_body = sends_body(delivery->endpoint);
+	const char *body = has_body ? body_of(request, delivery) : NULL;
+
+	return postrider_secure_apply(request, delivery, has_body && body == NULL ? "" : body,
+								  has_body ? body_length_of(request, delivery) : 0, now);
+}
+
 bool
 postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 {
 	const Endpoint *endpoint = delivery->endpoint;
 	CURL	   *easy = request->easy;
 
-	if (endpoint->signing_error || !sign(request, delivery, now))
+	const char *problem = NULL;
+
+	if (!is_ready(delivery, now))
+		return false;
+	if (!sign(request, delivery, now, &problem))
 	{
 		delivery->result.error_code = "secret";
-		delivery->result.error = pstrdup(endpoint->signing_error ?
-										 endpoint->signing_error :
-										 "the request could not be signed");
+		delivery->result.error = pstrdup(problem);
 		return false;
 	}
 	request->delivery = delivery;
@@ -439,10 +473,13 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 	make_room(request, bytes_to_keep(request));
 	request->curl_error[0] = '\0';
 	request->sent_headers = link_headers(request, delivery);
+	if (postrider_secure_concerns(endpoint) && !secure(request, delivery, now))
+		return false;
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->sent_headers);
-	if (delivery->url || request->has_own_url)
-		curl_easy_setopt(easy, CURLOPT_URL, delivery->url ? delivery->url : endpoint->url);
-	request->has_own_url = delivery->url != NULL;
+	if (delivery->url || request->sent_url || request->has_own_url)
+		curl_easy_setopt(easy, CURLOPT_URL, request->sent_url ? request->sent_url :
+						 delivery->url ? delivery->url : endpoint->url);
+	request->has_own_url = delivery->url != NULL || request->sent_url != NULL;
 	if (!sends_body(endpoint))
 		return true;
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,

@@ -21,6 +21,7 @@
 #include "content/response_rule.h"
 #include "content/topic.h"
 #include "fmgr.h"
+#include "outbox/auth_row.h"
 #include "outbox/function_row.h"
 #include "outbox/name.h"
 #include "outbox/policy_row.h"
@@ -46,14 +47,6 @@ PG_FUNCTION_INFO_V1(postrider_check_topic);
 #define MAX_SCHEDULE 100
 #define MAX_ATTEMPTS 1000
 #define MAX_IN_FLIGHT 1000
-
-static SqlStatement find_secret = {
-	.text =
-	"select s.name from postrider.secret s"
-	" where s.name operator(pg_catalog.=) $1",
-	.argument_count = 1,
-	.argument_types = {TEXTOID}
-};
 
 static SqlStatement find_endpoint = {
 	.text =
@@ -241,20 +234,6 @@ check_schedule(const TriggerRow *row)
 }
 
 static void
-check_signing_secret(const TriggerRow *row)
-{
-	char	   *secret = postrider_trigger_new_text(row, "signing_secret");
-
-	if (secret != NULL && !row_exists(&find_secret, secret))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("secret \"%s\" of endpoint \"%s\" does not exist",
-						secret, row->endpoint),
-				 errhint("Store it first: SELECT postrider.set_secret(%s);",
-						 quote_literal_cstr(secret))));
-}
-
-static void
 check_response_rules(const TriggerRow *row)
 {
 	List	   *problems = NIL;
@@ -314,7 +293,7 @@ postrider_check_endpoint(PG_FUNCTION_ARGS)
 	check_schedule(&row);
 	check_number(&row, "max_attempts", MAX_ATTEMPTS);
 	check_number(&row, "max_in_flight", MAX_IN_FLIGHT);
-	check_signing_secret(&row);
+	postrider_auth_row_require(&row);
 	check_response_rules(&row);
 	postrider_policy_require(&row);
 	postrider_response_row_require(&row);
