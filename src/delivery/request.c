@@ -176,15 +176,17 @@ static void
 set_up(Request *request, const Endpoint *endpoint)
 {
 	CURL	   *easy = request->easy;
+	Proxy		proxy;
+	bool		has_proxy = postrider_proxy_find(endpoint->url, endpoint->proxy,
+												 endpoint->proxy_secret, &proxy);
 
 	curl_easy_reset(easy);
-	postrider_connection_set_up(easy, &request->connection, NULL);
+	postrider_connection_set_up(easy, &request->connection, has_proxy ? &proxy : NULL);
 	curl_slist_free_all(request->endpoint_headers);
 	request->endpoint_headers = make_endpoint_headers(endpoint);
 
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->curl_error);
-	curl_easy_setopt(easy, CURLOPT_URL, endpoint->url);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
 	if (sends_body(endpoint))
 		curl_easy_setopt(easy, CURLOPT_POST, 1L);
@@ -444,12 +446,27 @@ secure(Request *request, Delivery *delivery, TimestampTz now)
 								  has_body ? body_length_of(request, delivery) : 0, now);
 }
 
+static bool
+set_url(Request *request, Delivery *delivery)
+{
+	const char *url = delivery->url ? delivery->url : request->endpoint->url;
+	const char *problem;
+
+	if (request->sent_url)
+		url = request->sent_url;
+	if (postrider_connection_set_url(request->easy, &request->connection, url, &problem))
+		return true;
+	delivery->result.outcome = OUTCOME_DEAD;
+	delivery->result.error_code = "address_refused";
+	delivery->result.error = pstrdup(problem);
+	return false;
+}
+
 bool
 postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 {
 	const Endpoint *endpoint = delivery->endpoint;
 	CURL	   *easy = request->easy;
-
 	const char *problem = NULL;
 
 	if (!is_ready(delivery, now))
@@ -475,11 +492,9 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 	request->sent_headers = link_headers(request, delivery);
 	if (postrider_secure_concerns(endpoint) && !secure(request, delivery, now))
 		return false;
+	if (!set_url(request, delivery))
+		return false;
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->sent_headers);
-	if (delivery->url || request->sent_url || request->has_own_url)
-		curl_easy_setopt(easy, CURLOPT_URL, request->sent_url ? request->sent_url :
-						 delivery->url ? delivery->url : endpoint->url);
-	request->has_own_url = delivery->url != NULL || request->sent_url != NULL;
 	if (!sends_body(endpoint))
 		return true;
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
@@ -496,6 +511,10 @@ postrider_request_end(Request *request, CURLcode code, TimestampTz now, RequestE
 
 	end->code = code;
 	end->address_refused = postrider_connection_refused(&request->connection, code);
+	end->refusal = request->connection.refusal;
+	end->proxy = request->connection.proxy;
+	end->proxy_failed = postrider_connection_proxy_failed(&request->connection, request->easy,
+														  code, &end->proxy_status);
 	end->response_cut = request->response_cut;
 	end->headers_complete = request->headers_complete;
 	end->detail = request->curl_error;

@@ -48,6 +48,14 @@ PG_FUNCTION_INFO_V1(postrider_check_topic);
 #define MAX_ATTEMPTS 1000
 #define MAX_IN_FLIGHT 1000
 
+static SqlStatement find_secret = {
+	.text =
+	"select s.name from postrider.secret s"
+	" where s.name operator(pg_catalog.=) $1",
+	.argument_count = 1,
+	.argument_types = {TEXTOID}
+};
+
 static SqlStatement find_endpoint = {
 	.text =
 	"select e.name from postrider.endpoint e"
@@ -234,6 +242,20 @@ check_schedule(const TriggerRow *row)
 }
 
 static void
+check_secret(const TriggerRow *row, const char *column)
+{
+	char	   *secret = postrider_trigger_new_text(row, column);
+
+	if (secret != NULL && !row_exists(&find_secret, secret))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("secret \"%s\" of endpoint \"%s\" does not exist",
+						secret, row->endpoint),
+				 errhint("Store it first: SELECT postrider.set_secret(%s);",
+						 quote_literal_cstr(secret))));
+}
+
+static void
 check_response_rules(const TriggerRow *row)
 {
 	List	   *problems = NIL;
@@ -294,6 +316,7 @@ postrider_check_endpoint(PG_FUNCTION_ARGS)
 	check_number(&row, "max_attempts", MAX_ATTEMPTS);
 	check_number(&row, "max_in_flight", MAX_IN_FLIGHT);
 	postrider_auth_row_require(&row);
+	check_secret(&row, "proxy_secret");
 	check_response_rules(&row);
 	postrider_policy_require(&row);
 	postrider_response_row_require(&row);

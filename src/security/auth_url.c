@@ -22,12 +22,12 @@ is_unreserved(unsigned char c)
 }
 
 char *
-postrider_auth_encode(const char *text, const char *also)
+postrider_auth_encode(const char *source, const char *also)
 {
 	StringInfoData encoded;
 
 	initStringInfo(&encoded);
-	for (const char *c = text; *c; c++)
+	for (const char *c = source; *c; c++)
 		if (is_unreserved((unsigned char) *c) || strchr(also, *c) != NULL)
 			appendStringInfoChar(&encoded, *c);
 		else

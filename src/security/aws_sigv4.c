@@ -262,9 +262,9 @@ hash_hex(const void *data, Size length, char **hex)
 }
 
 static bool
-sign_text(const Digest *key, const char *text, Digest *digest)
+sign_text(const Digest *key, const char *data, Digest *digest)
 {
-	return postrider_hmac(DIGEST_SHA256, key->bytes, key->length, text, strlen(text), digest);
+	return postrider_hmac(DIGEST_SHA256, key->bytes, key->length, data, strlen(data), digest);
 }
 
 static bool

@@ -61,41 +61,41 @@ postrider_hmac(DigestAlgorithm algorithm, const void *key, Size key_length,
 static char *
 write_hex(const unsigned char *bytes, Size length, const char *digits)
 {
-	char	   *text = palloc(length * 2 + 1);
+	char	   *out = palloc(length * 2 + 1);
 
 	for (Size i = 0; i < length; i++)
 	{
-		text[i * 2] = digits[bytes[i] >> 4];
-		text[i * 2 + 1] = digits[bytes[i] & 15];
+		out[i * 2] = digits[bytes[i] >> 4];
+		out[i * 2 + 1] = digits[bytes[i] & 15];
 	}
-	text[length * 2] = '\0';
-	return text;
+	out[length * 2] = '\0';
+	return out;
 }
 
 static char *
 write_base64(const unsigned char *bytes, Size length)
 {
 	int			size = pg_b64_enc_len((int) length);
-	char	   *text = palloc(size + 1);
-	int			written = pg_b64_encode((const void *) bytes, (int) length, text, size);
+	char	   *out = palloc(size + 1);
+	int			written = pg_b64_encode((const void *) bytes, (int) length, out, size);
 
-	text[Max(written, 0)] = '\0';
-	return text;
+	out[Max(written, 0)] = '\0';
+	return out;
 }
 
 char *
 postrider_digest_encode(DigestEncoding encoding, const void *bytes, Size length)
 {
-	char	   *text;
+	char	   *out;
 
 	if (encoding == DIGEST_HEX)
 		return write_hex(bytes, length, "0123456789abcdef");
 	if (encoding == DIGEST_HEX_UPPER)
 		return write_hex(bytes, length, "0123456789ABCDEF");
-	text = write_base64(bytes, length);
+	out = write_base64(bytes, length);
 	if (encoding == DIGEST_BASE64)
-		return text;
-	for (char *c = text; *c; c++)
+		return out;
+	for (char *c = out; *c; c++)
 	{
 		if (*c == '+')
 			*c = '-';
@@ -104,7 +104,7 @@ postrider_digest_encode(DigestEncoding encoding, const void *bytes, Size length)
 		else if (*c == '=')
 			*c = '\0';			/* the loop ends here */
 	}
-	return text;
+	return out;
 }
 
 unsigned char *

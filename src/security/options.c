@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
+#include "utils/varlena.h"
 
 #define MAX_DISTANCE 2
 #define MAX_SHOWN_NAME 40
@@ -19,25 +20,25 @@
 bool
 postrider_options_refuse(Options *options, const char *hint, const char *format,...)
 {
-	StringInfoData text;
+	StringInfoData clause;
 	int			needed;
 	va_list		arguments;
 
 	if (options->problem != NULL)
 		return false;
-	initStringInfo(&text);
+	initStringInfo(&clause);
 	if (options->position[0])
-		appendStringInfo(&text, "%s ", options->position);
+		appendStringInfo(&clause, "%s ", options->position);
 	for (;;)
 	{
 		va_start(arguments, format);
-		needed = appendStringInfoVA(&text, format, arguments);
+		needed = appendStringInfoVA(&clause, format, arguments);
 		va_end(arguments);
 		if (needed == 0)
 			break;
-		enlargeStringInfo(&text, needed);
+		enlargeStringInfo(&clause, needed);
 	}
-	options->problem = text.data;
+	options->problem = clause.data;
 	options->hint = hint;
 	return false;
 }
@@ -66,7 +67,7 @@ postrider_options_nearest(const char *word, const char *const *candidates)
 }
 
 bool
-postrider_options_is_name(const char *text)
+postrider_options_is_name(const char *given)
 {
 	static const char *const prefixes[] = {
 		"whsec_", "whsk_", "sk_", "sk-", "pk_", "rk_", "ghp_", "gho_", "github_pat_", "glpat-",
@@ -76,12 +77,12 @@ postrider_options_is_name(const char *text)
 	bool		lower = false;
 	bool		upper = false;
 
-	if (strlen(text) > MAX_SHOWN_NAME)
+	if (strlen(given) > MAX_SHOWN_NAME)
 		return false;
 	for (int i = 0; i < (int) lengthof(prefixes); i++)
-		if (pg_strncasecmp(text, prefixes[i], strlen(prefixes[i])) == 0)
+		if (pg_strncasecmp(given, prefixes[i], strlen(prefixes[i])) == 0)
 			return false;
-	for (const char *c = text; *c; c++)
+	for (const char *c = given; *c; c++)
 	{
 		lower = lower || (*c >= 'a' && *c <= 'z');
 		upper = upper || (*c >= 'A' && *c <= 'Z');

@@ -51,12 +51,12 @@ static const OptionChoice digests[] = {{"sha-256", DIGEST_SHA256}, {"sha-512", D
  */
 
 static bool
-is_in(const List *texts, const char *text)
+is_in(const List *texts, const char *wanted)
 {
 	ListCell   *cell;
 
 	foreach(cell, texts)
-		if (strcmp(lfirst(cell), text) == 0)
+		if (strcmp(lfirst(cell), wanted) == 0)
 			return true;
 	return false;
 }
@@ -103,17 +103,17 @@ read_components(Options *options)
 	return components;
 }
 
-/* A text that goes between quotes as it is. */
+/* A string that goes between quotes as it is. */
 static char *
 read_string(Options *options, const char *key)
 {
-	char	   *text = postrider_options_text(options, key, NULL);
+	char	   *string = postrider_options_text(options, key, NULL);
 
-	if (text != NULL)
-		for (const char *c = text; *c; c++)
+	if (string != NULL)
+		for (const char *c = string; *c; c++)
 			if ((unsigned char) *c < ' ' || (unsigned char) *c > '~' || *c == '"' || *c == '\\')
 				(void) postrider_options_refuse(options, NULL, "has a \"%s\" with characters that it cannot have", key);
-	return text;
+	return string;
 }
 
 static void *
