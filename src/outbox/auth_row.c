@@ -137,13 +137,19 @@ require_auth(const TriggerRow *row)
 {
 	const char *problem = NULL;
 	const char *hint = NULL;
+	char	   *url = postrider_trigger_text(row, row->tuple, "url");
 	Datum		value;
+	bool		isnull;
 	Auth	   *auth;
 
-	if (!postrider_trigger_get_new(row, "auth", JSONBOID, &value))
+	if (!postrider_trigger_changed(row, "auth", JSONBOID) &&
+		!postrider_trigger_changed(row, "url", TEXTOID))
+		return;
+	value = postrider_trigger_get(row, row->tuple, "auth", JSONBOID, &isnull);
+	if (isnull)
 		return;
 	auth = postrider_auth_compile(DatumGetJsonbP(value), &problem, &hint);
-	if (auth == NULL)
+	if (auth == NULL || (url != NULL && !postrider_auth_fits_url(auth, url, &problem)))
 		refuse(row, "auth", problem, hint);
 	else
 		require_secrets(row, "auth", postrider_auth_secrets(auth));

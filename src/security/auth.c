@@ -152,6 +152,16 @@ postrider_auth_secrets(const Auth *auth)
 	return auth->secrets;
 }
 
+bool
+postrider_auth_fits_url(const Auth *auth, const char *url, const char **problem)
+{
+	for (int i = 0; i < auth->count; i++)
+		if (auth->parts[i].scheme->fits_url != NULL &&
+			!auth->parts[i].scheme->fits_url(auth->parts[i].state, url, problem))
+			return false;
+	return true;
+}
+
 /*
  * Using
  */
@@ -200,13 +210,13 @@ postrider_auth_apply(Auth *auth, AuthRequest *request, const char **problem)
 }
 
 bool
-postrider_auth_rejected(Auth *auth, TimestampTz now)
+postrider_auth_rejected(Auth *auth, TimestampTz sent_at, bool doubted)
 {
 	bool		worth_trying = false;
 
 	for (int i = 0; i < auth->count; i++)
 		if (auth->parts[i].scheme->rejected != NULL &&
-			auth->parts[i].scheme->rejected(auth->parts[i].state, now))
+			auth->parts[i].scheme->rejected(auth->parts[i].state, sent_at, doubted))
 			worth_trying = true;
 	return worth_trying;
 }
@@ -227,14 +237,21 @@ postrider_auth_header(const AuthRequest *request, const char *name)
 }
 
 void
-postrider_auth_set_header(AuthRequest *request, const char *name, const char *value)
+postrider_auth_remove_header(AuthRequest *request, const char *name)
 {
-	AuthHeader *made = palloc(sizeof(AuthHeader));
 	ListCell   *cell;
 
 	foreach(cell, request->headers)
 		if (pg_strcasecmp(((AuthHeader *) lfirst(cell))->name, name) == 0)
 			request->headers = foreach_delete_current(request->headers, cell);
+}
+
+void
+postrider_auth_set_header(AuthRequest *request, const char *name, const char *value)
+{
+	AuthHeader *made = palloc(sizeof(AuthHeader));
+
+	postrider_auth_remove_header(request, name);
 	made->name = pstrdup(name);
 	made->value = pstrdup(value);
 	made->is_set = true;

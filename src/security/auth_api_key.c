@@ -49,6 +49,18 @@ compile(Options *options)
 }
 
 static bool
+fits_url(const void *state, const char *url, const char **problem)
+{
+	const ApiKey *key = state;
+	AuthRequest request = {.url = url};
+
+	if (key->place != IN_PATH || postrider_auth_set_segment(&request, key->name, "x"))
+		return true;
+	*problem = psprintf("puts a key into the path, but the url has no segment \"/:%s\"", key->name);
+	return false;
+}
+
+static bool
 apply(void *state, AuthRequest *request, const char **problem)
 {
 	const ApiKey *key = state;
@@ -84,5 +96,6 @@ const AuthScheme postrider_auth_api_key = {
 	.stage = AUTH_STAGE_ADD,
 	.keys = keys,
 	.compile = compile,
+	.fits_url = fits_url,
 	.apply = apply
 };

@@ -108,6 +108,8 @@ apply(void *state, AuthRequest *request, const char **problem)
 
 	if (!read_keys(aws, request, &made, problem))
 		return false;
+	postrider_auth_remove_header(request, "X-Amz-Security-Token");
+	postrider_auth_remove_header(request, "X-Amz-Content-Sha256");
 	postrider_auth_split_url(request->url, &parts);
 	made.host = parts.host;
 	made.path = parts.path;

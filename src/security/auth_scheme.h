@@ -35,13 +35,16 @@ typedef struct AuthScheme
 	 */
 	void	   *(*compile) (Options *options);
 
+	/* Can it be used with such a URL?  NULL: with any. */
+	bool		(*fits_url) (const void *state, const char *url, const char **problem);
+
 	/* Beyond its secrets; NULL: it needs nothing. */
 	AuthState	(*ready) (void *state, TimestampTz now, const char **problem,
 						  const char **error_code, TimestampTz *retry_at);
 	bool		(*apply) (void *state, AuthRequest *request, const char **problem);
 
 	/* What it put on the last request is not good any more; NULL: nothing to do. */
-	bool		(*rejected) (void *state, TimestampTz now);
+	bool		(*rejected) (void *state, TimestampTz sent_at, bool doubted);
 } AuthScheme;
 
 extern const AuthScheme postrider_auth_api_key;

@@ -77,7 +77,7 @@ postrider_options_is_name(const char *given)
 	bool		lower = false;
 	bool		upper = false;
 
-	if (strlen(given) > MAX_SHOWN_NAME)
+	if (strlen(given) > MAX_SHOWN_NAME || !isalpha((unsigned char) given[0]))
 		return false;
 	for (int i = 0; i < (int) lengthof(prefixes); i++)
 		if (pg_strncasecmp(given, prefixes[i], strlen(prefixes[i])) == 0)
@@ -87,6 +87,8 @@ postrider_options_is_name(const char *given)
 		lower = lower || (*c >= 'a' && *c <= 'z');
 		upper = upper || (*c >= 'A' && *c <= 'Z');
 		digits += *c >= '0' && *c <= '9';
+		if (isdigit((unsigned char) *c) && isalpha((unsigned char) c[1]))
+			return false;
 		if (!isalnum((unsigned char) *c) && strchr("_-. ", *c) == NULL)
 			return false;
 	}

@@ -91,14 +91,22 @@ add_standard(Signing *signing, Options *options, SigningKey *key)
 static void
 add_other(Signing *signing, Options *options, const SigningFormat *format)
 {
+	void	   *state;
+
 	if (signing->other_count == MAX_OTHERS)
 	{
 		(void) postrider_options_refuse(options, NULL, "is one of more than %d signatures", MAX_OTHERS);
 		return;
 	}
 	postrider_options_check_keys(options, format->keys);
+	state = format->compile(options);
+	for (int i = 0; i < signing->other_count; i++)
+		if (pg_strcasecmp(signing->others[i].format->label(signing->others[i].state),
+						  format->label(state)) == 0)
+			(void) postrider_options_refuse(options, NULL,
+											"has the label or the header of another one");
 	signing->others[signing->other_count].format = format;
-	signing->others[signing->other_count++].state = format->compile(options);
+	signing->others[signing->other_count++].state = state;
 }
 
 static void

@@ -61,6 +61,9 @@ typedef struct SigningFormat
 	const char *const *keys;	/* that it knows, and "type"; ends with a NULL */
 	void	   *(*compile) (Options *options);
 	bool		(*apply) (void *state, AuthRequest *request, const char **problem);
+
+	/* What two of them must not have in common: a label, or a header. */
+	const char *(*label) (const void *state);
 } SigningFormat;
 
 extern const SigningFormat postrider_signing_http;

@@ -122,16 +122,24 @@ apply_stripe(void *state, AuthRequest *request, const char **problem)
 	return true;
 }
 
+static const char *
+get_header(const void *state)
+{
+	return ((const HeaderFormat *) state)->header;
+}
+
 const SigningFormat postrider_signing_github = {
 	.type = "github",
 	.keys = github_keys,
 	.compile = compile_github,
-	.apply = apply_github
+	.apply = apply_github,
+	.label = get_header
 };
 
 const SigningFormat postrider_signing_stripe = {
 	.type = "stripe",
 	.keys = stripe_keys,
 	.compile = compile_stripe,
-	.apply = apply_stripe
+	.apply = apply_stripe,
+	.label = get_header
 };

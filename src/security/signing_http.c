@@ -327,9 +327,16 @@ apply(void *state, AuthRequest *request, const char **problem)
 	return true;
 }
 
+static const char *
+get_label(const void *state)
+{
+	return ((const HttpSigning *) state)->label;
+}
+
 const SigningFormat postrider_signing_http = {
 	.type = "http-message-signatures",
 	.keys = keys,
 	.compile = compile,
-	.apply = apply
+	.apply = apply,
+	.label = get_label
 };
