@@ -17,6 +17,10 @@ extern int	postrider_deduplication_minutes;
 extern int	postrider_max_connections;
 extern int	postrider_workers;
 extern char *postrider_allowed_networks;
+extern char *postrider_proxy;
+extern char *postrider_proxy_secret;
+extern char *postrider_proxy_ca_file;
+extern char *postrider_no_proxy;
 extern char *postrider_key_file;
 extern char *postrider_traceparent;
 

@@ -9,7 +9,13 @@
  * connection is about to carry a request: one that was kept from an earlier request
  * is no longer used after postrider.allowed_networks was narrowed.
  *
- * With a proxy, the address that is dialled is the proxy's.
+ * Proxies.  The address that is dialled is then the proxy's, and the guard holds for
+ * it.  What the proxy is asked for is checked as far as a name tells
+ * (security/guard_url.c); what the name resolves to there is for the proxy to check.
+ * An HTTP proxy is always asked for a tunnel (CONNECT), for http URLs too: so it
+ * gets no header of the request, its own credentials do not go on to the receiver,
+ * its answers (407, 502) cannot be taken for those of the receiver, and it does not
+ * cache or rewrite.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,6 +27,7 @@
 
 #include "delivery/connection.h"
 #include "delivery/watch.h"
+#include "guc.h"
 #include "security/guard.h"
 
 /* Longer than that no handshake may take, whatever the time for the whole. */
@@ -75,11 +82,47 @@ before_request(void *arg, char *remote_address, char *local_address,
 	return CURL_PREREQFUNC_ABORT;
 }
 
+/* curl copies what it is given. */
+static void
+set_credentials(CURL *easy, const char *credentials)
+{
+	const char *colon = strchr(credentials, ':');
+	char	   *user = colon ? pnstrdup(credentials, colon - credentials) : pstrdup(credentials);
+
+	curl_easy_setopt(easy, CURLOPT_PROXYUSERNAME, user);
+	curl_easy_setopt(easy, CURLOPT_PROXYPASSWORD, colon ? colon + 1 : "");
+	explicit_bzero(user, strlen(user));
+	pfree(user);
+}
+
+static void
+set_proxy(CURL *easy, Connection *connection, const Proxy *proxy)
+{
+	strlcpy(connection->proxy, proxy ? proxy->url : "", sizeof(connection->proxy));
+
+	/* An empty string: the environment of the postmaster chooses none either. */
+	curl_easy_setopt(easy, CURLOPT_PROXY, connection->proxy);
+	curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+	if (proxy == NULL)
+		return;
+	curl_easy_setopt(easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
+	curl_easy_setopt(easy, CURLOPT_HEADEROPT, (long) CURLHEADER_SEPARATE);
+	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	curl_easy_setopt(easy, CURLOPT_PROXYAUTH, (long) CURLAUTH_BASIC);
+	curl_easy_setopt(easy, CURLOPT_SOCKS5_AUTH, (long) CURLAUTH_BASIC);
+	curl_easy_setopt(easy, CURLOPT_PROXY_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(easy, CURLOPT_PROXY_SSL_VERIFYHOST, 2L);
+	curl_easy_setopt(easy, CURLOPT_PROXY_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	if (postrider_proxy_ca_file && postrider_proxy_ca_file[0])
+		curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, postrider_proxy_ca_file);
+	if (proxy->credentials)
+		set_credentials(easy, proxy->credentials);
+}
+
 void
 postrider_connection_set_up(CURL *easy, Connection *connection, const Proxy *proxy)
 {
 	postrider_connection_begin(connection);
-	connection->has_proxy = proxy != NULL;
 
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "https");
@@ -91,15 +134,29 @@ postrider_connection_set_up(CURL *easy, Connection *connection, const Proxy *pro
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
 	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 
-	/* The environment of the postmaster must not choose a proxy, nor exceptions. */
-	curl_easy_setopt(easy, CURLOPT_PROXY, "");
-	curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
-
+	set_proxy(easy, connection, proxy);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, connection);
 	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, postrider_watch_close);
 	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request);
 	curl_easy_setopt(easy, CURLOPT_PREREQDATA, connection);
+}
+
+bool
+postrider_connection_set_url(CURL *easy, const Connection *connection, const char *url,
+							 const char **problem)
+{
+	UrlProblem	found;
+
+	if (connection->proxy[0] &&
+		!postrider_guard_check_url(url, URL_TARGET_OF_PROXY, &found))
+	{
+		*problem = found.detail ? psprintf("%s: %s", found.message, found.detail) :
+			found.message;
+		return false;
+	}
+	curl_easy_setopt(easy, CURLOPT_URL, url);
+	return true;
 }
 
 void
@@ -118,4 +175,31 @@ postrider_connection_refused(const Connection *connection, CURLcode code)
 	/* If the name had an address that may be dialled too, that one has failed. */
 	return code == CURLE_ABORTED_BY_CALLBACK ||
 		(code == CURLE_COULDNT_CONNECT && !connection->dialled);
+}
+
+bool
+postrider_connection_proxy_failed(const Connection *connection, CURL *easy, CURLcode code,
+								  long *status)
+{
+	long		connections = 0;
+
+	*status = 0;
+	if (connection->proxy[0] == '\0' || code == CURLE_OK)
+		return false;
+	curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, status);
+	curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connections);
+	switch (code)
+	{
+		case CURLE_COULDNT_RESOLVE_PROXY:
+		case CURLE_COULDNT_CONNECT:
+		case CURLE_PROXY:
+			return true;
+		default:
+			break;
+	}
+
+	/* Before there is a tunnel, there is nobody else that could have failed. */
+	if (strncmp(connection->proxy, "socks5h:", 8) == 0)
+		return false;
+	return *status > 0 ? *status / 100 != 2 : connections > 0;
 }

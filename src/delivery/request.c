@@ -175,15 +175,17 @@ static void
 set_up(Request *request, const Endpoint *endpoint)
 {
 	CURL	   *easy = request->easy;
+	Proxy		proxy;
+	bool		has_proxy = postrider_proxy_find(endpoint->url, endpoint->proxy,
+												 endpoint->proxy_secret, &proxy);
 
 	curl_easy_reset(easy);
-	postrider_connection_set_up(easy, &request->connection, NULL);
+	postrider_connection_set_up(easy, &request->connection, has_proxy ? &proxy : NULL);
 	curl_slist_free_all(request->endpoint_headers);
 	request->endpoint_headers = make_endpoint_headers(endpoint);
 
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->curl_error);
-	curl_easy_setopt(easy, CURLOPT_URL, endpoint->url);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
 	if (sends_body(endpoint))
 		curl_easy_setopt(easy, CURLOPT_POST, 1L);
@@ -417,6 +419,7 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 {
 	const Endpoint *endpoint = delivery->endpoint;
 	CURL	   *easy = request->easy;
+	const char *problem;
 
 	if (endpoint->signing_error || !sign(request, delivery, now))
 	{
@@ -424,6 +427,14 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 		delivery->result.error = pstrdup(endpoint->signing_error ?
 										 endpoint->signing_error :
 										 "the request could not be signed");
+		return false;
+	}
+	if (!postrider_connection_set_url(easy, &request->connection,
+									  delivery->url ? delivery->url : endpoint->url, &problem))
+	{
+		delivery->result.outcome = OUTCOME_DEAD;
+		delivery->result.error_code = "address_refused";
+		delivery->result.error = pstrdup(problem);
 		return false;
 	}
 	request->delivery = delivery;
@@ -440,9 +451,6 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 	request->curl_error[0] = '\0';
 	request->sent_headers = link_headers(request, delivery);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->sent_headers);
-	if (delivery->url || request->has_own_url)
-		curl_easy_setopt(easy, CURLOPT_URL, delivery->url ? delivery->url : endpoint->url);
-	request->has_own_url = delivery->url != NULL;
 	if (!sends_body(endpoint))
 		return true;
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
@@ -459,6 +467,10 @@ postrider_request_end(Request *request, CURLcode code, TimestampTz now, RequestE
 
 	end->code = code;
 	end->address_refused = postrider_connection_refused(&request->connection, code);
+	end->refusal = request->connection.refusal;
+	end->proxy = request->connection.proxy;
+	end->proxy_failed = postrider_connection_proxy_failed(&request->connection, request->easy,
+														  code, &end->proxy_status);
 	end->response_cut = request->response_cut;
 	end->headers_complete = request->headers_complete;
 	end->detail = request->curl_error;

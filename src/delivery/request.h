@@ -82,7 +82,6 @@ typedef struct Request
 	struct curl_slist own_headers[REQUEST_OWN_HEADERS];
 	struct curl_slist *endpoint_headers;	/* made by curl_slist_append */
 	const struct curl_slist *sent_headers;	/* all of them, of the current delivery */
-	bool		has_own_url;	/* the delivery's, not the endpoint's */
 	struct curl_slist *made_headers;	/* likewise, with those for this delivery */
 	struct curl_slist *message_headers; /* likewise, with those of the message */
 } Request;
