@@ -20,6 +20,7 @@ int			postrider_max_connections;
 int			postrider_workers;
 char	   *postrider_allowed_networks;
 char	   *postrider_key_file;
+char	   *postrider_key_command;
 char	   *postrider_traceparent;
 int			postrider_validation = POSTRIDER_VALIDATION_STRICT;
 
@@ -102,6 +103,13 @@ postrider_guc_define(void)
 							   "A path relative to the data directory, or an absolute one.",
 							   &postrider_key_file,
 							   "postrider.key",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   NULL, NULL, NULL);
+	DefineCustomStringVariable("postrider.key_command",
+							   "Command that prints the key that encrypts secrets, in place of postrider.key_file.",
+							   "Run by /bin/sh, once until the settings are loaded again.",
+							   &postrider_key_command,
+							   "",
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 							   NULL, NULL, NULL);
 

@@ -18,6 +18,7 @@ extern int	postrider_max_connections;
 extern int	postrider_workers;
 extern char *postrider_allowed_networks;
 extern char *postrider_key_file;
+extern char *postrider_key_command;
 extern char *postrider_traceparent;
 
 /* What becomes of a payload that does not match the schema of its topic. */
