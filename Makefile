@@ -37,7 +37,7 @@ all: check-version
 
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: check-version bench fuzz test-faults demo demo-stop test build-and-install
+.PHONY: check-version bench fuzz test-faults test-memory demo demo-stop test build-and-install
 
 build-and-install:
 	$(MAKE) -s all
@@ -55,6 +55,12 @@ test-faults:
 	test/setup/install-packages test
 	$(MAKE) -s build-and-install
 	test/faults/run
+
+# Static analysis, and the suites with sanitizers; about half an hour, more the first time,
+# when a PostgreSQL is built for it.
+test-memory:
+	test/setup/install-packages memory
+	test/memory/run $(CHECKS)
 
 # Random input for all that compiles and evaluates, FUZZ_SECONDS=600 of it in
 # all.  SEED=n repeats a run.

@@ -50,6 +50,8 @@ create table postrider.endpoint (
 	response_excerpt_bytes integer not null default 1024,
 	reply_topic text,
 	run_as text,
+	proxy text,
+	proxy_secret text references postrider.secret (name),
 	signing_secret text references postrider.secret (name),
 	enabled boolean not null default true,
 	disabled_reason text,
@@ -102,6 +104,8 @@ comment on column postrider.endpoint.response_rules is 'What responses mean wher
 comment on column postrider.endpoint.response_excerpt_bytes is 'So many bytes of the response of a failed attempt are kept in attempt and dead_letter, from 0 to 65536.';
 comment on column postrider.endpoint.reply_topic is 'If set, the response of each delivered message is emitted as a message of this topic, with the key and tenant of the message.';
 comment on column postrider.endpoint.run_as is 'For functions: the role as which it is called; NULL: the one that writes the row, which must be a member of it.';
+comment on column postrider.endpoint.proxy is 'Proxy for its requests: a URL such as http://proxy.example.com:3128, https or socks5h, without user and password; or none; NULL: the setting postrider.proxy.';
+comment on column postrider.endpoint.proxy_secret is 'Name of the secret that holds user:password for the proxy.';
 comment on column postrider.endpoint.signing_secret is 'Name of the secret that signs requests (Standard Webhooks); without one, requests are not signed.';
 comment on column postrider.endpoint.enabled is 'While false nothing is sent; what is owed is held, and flows when the endpoint is enabled again.';
 comment on column postrider.endpoint.disabled_reason is 'Why the worker disabled the endpoint, if it did.';

@@ -11,6 +11,7 @@
 
 #include "guc.h"
 #include "security/guard.h"
+#include "security/proxy.h"
 #include "utils/guc.h"
 
 int			postrider_max_payload_bytes;
@@ -19,6 +20,10 @@ int			postrider_deduplication_minutes;
 int			postrider_max_connections;
 int			postrider_workers;
 char	   *postrider_allowed_networks;
+char	   *postrider_proxy;
+char	   *postrider_proxy_secret;
+char	   *postrider_proxy_ca_file;
+char	   *postrider_no_proxy;
 char	   *postrider_key_file;
 char	   *postrider_key_command;
 char	   *postrider_traceparent;
@@ -98,6 +103,34 @@ postrider_guc_define(void)
 							   postrider_guard_check_networks,
 							   postrider_guard_assign_networks,
 							   NULL);
+	DefineCustomStringVariable("postrider.proxy",
+							   "Proxy for all connections but those of endpoints with a proxy of their own.",
+							   "A URL such as 'http://proxy.example.com:3128', https or socks5h, without user and password.",
+							   &postrider_proxy,
+							   "",
+							   PGC_SIGHUP, 0,
+							   postrider_proxy_check_setting, NULL, NULL);
+	DefineCustomStringVariable("postrider.proxy_secret",
+							   "Name of the secret that holds user:password for postrider.proxy.",
+							   "Each database has a secret of this name.",
+							   &postrider_proxy_secret,
+							   "",
+							   PGC_SIGHUP, 0,
+							   NULL, NULL, NULL);
+	DefineCustomStringVariable("postrider.proxy_ca_file",
+							   "File with the certificates that https proxies are verified by; empty: those of the system.",
+							   NULL,
+							   &postrider_proxy_ca_file,
+							   "",
+							   PGC_SIGHUP, 0,
+							   NULL, NULL, NULL);
+	DefineCustomStringVariable("postrider.no_proxy",
+							   "Hosts that are reached without any proxy.",
+							   "A comma-separated list of names (with all below them), addresses and networks.",
+							   &postrider_no_proxy,
+							   "",
+							   PGC_SIGHUP, GUC_LIST_INPUT,
+							   postrider_proxy_check_exceptions, NULL, NULL);
 	DefineCustomStringVariable("postrider.key_file",
 							   "File with the key that encrypts secrets; made if there is none.",
 							   "A path relative to the data directory, or an absolute one.",

@@ -112,6 +112,8 @@ typedef struct Endpoint
 	int			response_excerpt_bytes; /* of a failed attempt's response */
 	char	   *reply_topic;	/* the response becomes a message; or NULL */
 	RequestShape shape;			/* what a request looks like */
+	char	   *proxy;			/* URL, or "none", or NULL: the general one */
+	char	   *proxy_secret;	/* or NULL */
 	ResponseRules *response_rules;	/* or NULL */
 	char	   *batch_before;	/* of an envelope: what is before the records */
 	char	   *batch_after;	/* ... and behind them; NULL if there is none */

@@ -142,7 +142,7 @@ append_form(StringInfo out, Jsonb *payload, char **problem)
 {
 	JsonbIterator *iterator = JsonbIteratorInit(&payload->root);
 	JsonbIteratorToken token;
-	JsonbValue	name;
+	JsonbValue	name = {.type = jbvNull};
 	JsonbValue	value;
 
 	if (!JB_ROOT_IS_OBJECT(payload))

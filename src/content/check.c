@@ -167,6 +167,7 @@ compile_object(JsonbContainer *object, int depth, char **problem)
 			name = pnstrdup(item.val.string.val, item.val.string.len);
 		else if (token == WJB_VALUE)
 		{
+			Assert(name != NULL);
 			*last = compile_one(name, &item, depth, problem);
 			if (*last == NULL)
 				return NULL;
@@ -230,6 +231,7 @@ apply_one(const Check *check, const JsonbValue *value, char **problem)
 		case CHECK_OF_CHECKS:
 			if (check->entry->all)
 				return postrider_check_apply(check->inner, value, problem);
+			Assert(check->inner != NULL);
 			for (const Check *inner = check->inner; inner != NULL; inner = inner->next)
 			{
 				if (apply_one(inner, value, problem))

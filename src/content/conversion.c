@@ -289,9 +289,12 @@ read_arguments(Conversion *conversion, const JsonbValue *given, char **problem)
 	{
 		if (token == WJB_KEY)
 			name = pnstrdup(item.val.string.val, item.val.string.len);
-		else if (token == WJB_VALUE &&
-				 !read_named(conversion, name, &item, problem))
-			return false;
+		else if (token == WJB_VALUE)
+		{
+			Assert(name != NULL);
+			if (!read_named(conversion, name, &item, problem))
+				return false;
+		}
 	}
 	return true;
 }

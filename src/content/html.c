@@ -145,7 +145,7 @@ read_entity(const char *at, const char *end, uint32 *code)
 static void
 take_character(HtmlReader *reader)
 {
-	uint32		code;
+	uint32		code = 0;
 	int			size = 0;
 
 	if (*reader->at == '&')

@@ -194,7 +194,7 @@ postrider_is_bic(const char *string, int length)
 		return false;
 	for (int i = 0; i < length; i++)
 	{
-		if (!is_upper(string[i]) && !(is_digit(string[i]) && (i < 4 || i > 5)))
+		if (!is_upper(string[i]) && !((i < 4 || i > 5) && is_digit(string[i])))
 			return false;
 	}
 	return postrider_is_country(string + 4, 2) || memcmp(string + 4, "XK", 2) == 0;

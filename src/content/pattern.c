@@ -146,9 +146,12 @@ begin(const Pattern *pattern, const char *string, int length, Subject *subject,
 	/* Bytes are counted, not characters: it is the same for everybody. */
 	if (work > MAX_WORK ||
 		(pattern->square && work * length > MAX_SQUARE_WORK))
-		return postrider_refuse(problem, "the text is too long for this regular expression (%d bytes, and a pattern of %d states%s)",
+	{
+		(void) postrider_refuse(problem, "the text is too long for this regular expression (%d bytes, and a pattern of %d states%s)",
 								length, pattern->states,
 								pattern->square ? " with groups or lookaround" : "");
+		return false;
+	}
 	subject->characters = to_characters(string, length, &subject->length);
 	subject->position = 0;
 	subject->deadline = 0;

@@ -47,8 +47,13 @@ matches(Evaluation *e, SchemaPattern *pattern, const SchemaFormat *format,
 
 	if (utf8 != string)
 		length = strlen(utf8);
-	result = pattern ? postrider_schema_pattern_matches(pattern, utf8, length) :
-		format->check(utf8, length);
+	if (pattern)
+		result = postrider_schema_pattern_matches(pattern, utf8, length);
+	else
+	{
+		/* cppcheck-suppress nullPointer; one of the two is there */
+		result = format->check(utf8, length);
+	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(e->schema->scratch);
 	return result;

@@ -40,6 +40,8 @@ text_as_utf8(const text *value, int *len)
 	return converted;
 }
 
+static void report_unknown_format(const char *name, int len) pg_attribute_noreturn();
+
 static void
 report_unknown_format(const char *name, int len)
 {

@@ -79,7 +79,6 @@ postrider_check_ipv6(const char *value, int len, int compressed_max)
 			groups += 2;
 			if (!postrider_format_ipv4(value + from, len - from))
 				return false;
-			at = len;
 			break;
 		}
 		if (at == from || (at < len && value[at] != ':'))

@@ -373,6 +373,7 @@ postrider_number_is_multiple(Numeric a, Numeric b)
 	{
 		int			difference = a_exponent - b_exponent;
 
+		Assert(b_mantissa != 0);	/* the caller has refused it */
 		if (a_mantissa == 0)
 			return true;
 		if (difference >= 0 && difference <= SMALL_DIGITS &&

@@ -95,6 +95,25 @@ transport_error_code(CURLcode code)
 	}
 }
 
+/* No message is to blame for that: it is tried again. */
+static void
+classify_proxy(const RequestEnd *end, AttemptResult *result)
+{
+	result->error_code = "proxy";
+	if (end->address_refused)
+		result->error = psprintf("the proxy %s has an address in %s, which postrider.allowed_networks does not list",
+								 end->proxy, end->refusal);
+	else if (end->proxy_status == 407)
+		result->error = psprintf("the proxy %s wants other credentials (status 407)", end->proxy);
+	else if (end->proxy_status > 0)
+		result->error = psprintf("the proxy %s did not connect to the receiver: it answered with status %ld",
+								 end->proxy, end->proxy_status);
+	else
+		result->error = psprintf("the proxy %s did not connect to the receiver: %s", end->proxy,
+								 postrider_text_clean(end->detail[0] ? end->detail :
+													  curl_easy_strerror(end->code), -1));
+}
+
 bool
 postrider_is_whole_answer(const RequestEnd *end)
 {
@@ -111,7 +130,7 @@ postrider_classify(const RequestEnd *end, AttemptResult *result)
 		classify_status(end->status, result);
 		return;
 	}
-	if (end->address_refused && end->code == CURLE_COULDNT_CONNECT)
+	if (end->address_refused && !end->proxy[0])
 	{
 		result->outcome = OUTCOME_DEAD;
 		result->error_code = "address_refused";
@@ -120,6 +139,11 @@ postrider_classify(const RequestEnd *end, AttemptResult *result)
 	}
 	result->outcome = OUTCOME_RETRY;
 	result->status_code = (int) end->status;
+	if (end->address_refused || end->proxy_failed)
+	{
+		classify_proxy(end, result);
+		return;
+	}
 	if (end->code == CURLE_OK)
 	{
 		result->error_code = "reset";
@@ -129,4 +153,6 @@ postrider_classify(const RequestEnd *end, AttemptResult *result)
 	result->error_code = end->response_cut ? "protocol" : transport_error_code(end->code);
 	result->error = postrider_text_clean(end->detail[0] ? end->detail :
 										 curl_easy_strerror(end->code), -1);
+	if (end->proxy[0])
+		result->error = psprintf("%s (through the proxy %s)", result->error, end->proxy);
 }

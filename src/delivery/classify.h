@@ -20,6 +20,10 @@ typedef struct RequestEnd
 	CURLcode	code;
 	long		status;			/* 0: no status line arrived */
 	bool		address_refused;	/* the guard refused to dial */
+	const char *refusal;		/* why; NULL if it did not */
+	const char *proxy;			/* that it went through; "" for none */
+	bool		proxy_failed;	/* by what one can tell */
+	long		proxy_status;	/* its answer to CONNECT, or 0 */
 	bool		response_cut;	/* we stopped reading an endless response */
 	bool		headers_complete;	/* the response's headers came to their end */
 	const char *detail;			/* libcurl's words, or "" */

@@ -337,8 +337,13 @@ apply(GateEffects *effects)
 static void
 fail_unsent(Delivery *delivery, TimestampTz now)
 {
-	delivery->result.outcome = OUTCOME_RETRY;
 	delivery->result.started_at = now;
+	if (delivery->result.outcome == OUTCOME_DEAD)
+	{
+		finish_attempt(delivery);
+		return;
+	}
+	delivery->result.outcome = OUTCOME_RETRY;
 	postrider_retry_decide(&delivery->result, delivery->endpoint,
 						   delivery->attempts + 1, 0,
 						   delivery->message->expires_at, now,
@@ -422,8 +427,6 @@ gather(Request *request, Delivery *first, TimestampTz now)
 static void
 fail_request(Request *request, Delivery *delivery, TimestampTz now)
 {
-	dlist_head	batch = DLIST_STATIC_INIT(batch);
-
 	if (request->batch_count == 0)
 	{
 		fail_unsent(delivery, now);

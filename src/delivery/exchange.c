@@ -28,6 +28,9 @@ record(CURL *easy, curl_infotype type, char *data, size_t size, void *arg)
 	ExchangeSide *side;
 	Size		keep;
 
+	/* What a proxy is asked is no part of the request, and has a header with a password. */
+	if (type == CURLINFO_HEADER_OUT && size > 8 && memcmp(data, "CONNECT ", 8) == 0)
+		return 0;
 	if (type == CURLINFO_HEADER_OUT || type == CURLINFO_DATA_OUT)
 		side = &exchange->request;
 	else if (type == CURLINFO_HEADER_IN || type == CURLINFO_DATA_IN)

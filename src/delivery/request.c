@@ -7,41 +7,18 @@
  */
 #include "postgres.h"
 
-#include <sys/socket.h>
-
 #include "content/rate_header.h"
 #include "content/response_rule.h"
 #include "delivery/batch.h"
+#include "delivery/connection.h"
 #include "delivery/lane.h"
 #include "delivery/request.h"
-#include "delivery/watch.h"
-#include "security/guard.h"
 #include "util/id.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #define POSTGRES_EPOCH_UNIX_S \
 	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY)
-
-/* curl callback: the guard on the address that is about to be dialled */
-static curl_socket_t
-open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
-{
-	Request    *request = arg;
-	int			opened;
-
-	if (purpose != CURLSOCKTYPE_IPCXN ||
-		!postrider_guard_allows_address(&address->addr))
-	{
-		request->address_refused = true;
-		return CURL_SOCKET_BAD;
-	}
-	opened = socket(address->family, address->socktype | SOCK_CLOEXEC,
-					address->protocol);
-	if (opened >= 0)
-		postrider_watch_opened(opened);
-	return opened;
-}
 
 /* curl callback: keeps the beginning of the body, and reads to a limit */
 static size_t
@@ -198,16 +175,17 @@ static void
 set_up(Request *request, const Endpoint *endpoint)
 {
 	CURL	   *easy = request->easy;
+	Proxy		proxy;
+	bool		has_proxy = postrider_proxy_find(endpoint->url, endpoint->proxy,
+												 endpoint->proxy_secret, &proxy);
 
 	curl_easy_reset(easy);
+	postrider_connection_set_up(easy, &request->connection, has_proxy ? &proxy : NULL);
 	curl_slist_free_all(request->endpoint_headers);
 	request->endpoint_headers = make_endpoint_headers(endpoint);
 
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->curl_error);
-	curl_easy_setopt(easy, CURLOPT_URL, endpoint->url);
-	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
 	if (sends_body(endpoint))
 		curl_easy_setopt(easy, CURLOPT_POST, 1L);
@@ -215,15 +193,6 @@ set_up(Request *request, const Endpoint *endpoint)
 		curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
 	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, endpoint->method);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) endpoint->timeout_ms);
-	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
-					 (long) Min(endpoint->timeout_ms, 10000));
-
-	/* The environment of the postmaster must not choose a proxy. */
-	curl_easy_setopt(easy, CURLOPT_PROXY, "");
-	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, request);
-	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, postrider_watch_close);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, receive_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, receive_header);
@@ -486,8 +455,16 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 		delivery->result.error = pstrdup(problem);
 		return false;
 	}
+	if (!postrider_connection_set_url(easy, &request->connection,
+									  delivery->url ? delivery->url : endpoint->url, &problem))
+	{
+		delivery->result.outcome = OUTCOME_DEAD;
+		delivery->result.error_code = "address_refused";
+		delivery->result.error = pstrdup(problem);
+		return false;
+	}
 	request->delivery = delivery;
-	request->address_refused = false;
+	postrider_connection_begin(&request->connection);
 	request->response_cut = false;
 	request->headers_complete = false;
 	request->headers.space = request->header_space;
@@ -500,9 +477,6 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 	request->curl_error[0] = '\0';
 	request->sent_headers = link_headers(request, delivery);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->sent_headers);
-	if (delivery->url || request->has_own_url)
-		curl_easy_setopt(easy, CURLOPT_URL, delivery->url ? delivery->url : endpoint->url);
-	request->has_own_url = delivery->url != NULL;
 	if (!sends_body(endpoint))
 		return true;
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
@@ -518,7 +492,11 @@ postrider_request_end(Request *request, CURLcode code, TimestampTz now, RequestE
 	curl_off_t	total_us = 0;
 
 	end->code = code;
-	end->address_refused = request->address_refused;
+	end->address_refused = postrider_connection_refused(&request->connection, code);
+	end->refusal = request->connection.refusal;
+	end->proxy = request->connection.proxy;
+	end->proxy_failed = postrider_connection_proxy_failed(&request->connection, request->easy,
+														  code, &end->proxy_status);
 	end->response_cut = request->response_cut;
 	end->headers_complete = request->headers_complete;
 	end->detail = request->curl_error;

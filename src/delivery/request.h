@@ -18,6 +18,7 @@
 
 #include "content/rate_header.h"
 #include "delivery/classify.h"
+#include "delivery/connection.h"
 #include "delivery/governor.h"
 #include "model.h"
 #include "security/secret_set.h"
@@ -55,9 +56,9 @@ typedef struct Request
 	Size		batch_body_length;
 
 	Permit		permit;			/* that it was sent with */
+	Connection	connection;		/* what the guard says of it */
 
 	/* what the response has brought */
-	bool		address_refused;
 	bool		response_cut;
 	bool		headers_complete;
 	ResponseHeaders headers;	/* those that are looked at ... */
@@ -83,7 +84,6 @@ typedef struct Request
 	struct curl_slist own_headers[REQUEST_OWN_HEADERS];
 	struct curl_slist *endpoint_headers;	/* made by curl_slist_append */
 	const struct curl_slist *sent_headers;	/* all of them, of the current delivery */
-	bool		has_own_url;	/* the delivery's, not the endpoint's */
 	struct curl_slist *made_headers;	/* likewise, with those for this delivery */
 	struct curl_slist *message_headers; /* likewise, with those of the message */
 } Request;

@@ -241,9 +241,9 @@ check_schedule(const TriggerRow *row)
 }
 
 static void
-check_signing_secret(const TriggerRow *row)
+check_secret(const TriggerRow *row, const char *column)
 {
-	char	   *secret = postrider_trigger_new_text(row, "signing_secret");
+	char	   *secret = postrider_trigger_new_text(row, column);
 
 	if (secret != NULL && !row_exists(&find_secret, secret))
 		ereport(ERROR,
@@ -314,7 +314,8 @@ postrider_check_endpoint(PG_FUNCTION_ARGS)
 	check_schedule(&row);
 	check_number(&row, "max_attempts", MAX_ATTEMPTS);
 	check_number(&row, "max_in_flight", MAX_IN_FLIGHT);
-	check_signing_secret(&row);
+	check_secret(&row, "signing_secret");
+	check_secret(&row, "proxy_secret");
 	check_response_rules(&row);
 	postrider_policy_require(&row);
 	postrider_response_row_require(&row);

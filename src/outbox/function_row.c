@@ -37,6 +37,7 @@ static const struct
 	{"body_template", TEXTOID},
 	{"content_type", TEXTOID},
 	{"idempotency_key", TEXTOID},
+	{"proxy", TEXTOID},
 	{"response_rules", JSONBOID}
 };
 

@@ -112,6 +112,7 @@ store_value(PolicyValues *values, const PolicyColumn *column, Datum value,
 			*(const char **) field = TextDatumGetCString(value);
 			break;
 		case FLOAT8OID:
+			/* cppcheck-suppress invalidPointerCast; it is the offset of a double */
 			*(double *) field = DatumGetFloat8(value);
 			*((bool *) ((char *) values + column->isnull_offset)) = false;
 			break;

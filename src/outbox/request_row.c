@@ -14,6 +14,7 @@
 #include "outbox/function_row.h"
 #include "outbox/request_row.h"
 #include "security/guard.h"
+#include "security/proxy.h"
 #include "utils/builtins.h"
 
 #define MAX_CONTENT_TYPE_BYTES 200
@@ -255,6 +256,8 @@ postrider_request_row_read(TupleDesc desc, HeapTuple tuple, Endpoint *endpoint)
 				 errmsg("%s", endpoint->shape.problem)));
 	}
 	keep_constant_headers(endpoint);
+	endpoint->proxy = get_text(desc, tuple, "proxy");
+	endpoint->proxy_secret = get_text(desc, tuple, "proxy_secret");
 }
 
 /* The URL with something in its places, for the check of what it leads to. */
@@ -276,13 +279,52 @@ fill_places(const char *url)
 	return filled;
 }
 
+static void
+require_proxy(const TriggerRow *row)
+{
+	char	   *proxy = postrider_trigger_new_text(row, "proxy");
+	UrlProblem	problem;
+
+	if (postrider_trigger_new_text(row, "proxy_secret") != NULL &&
+		postrider_trigger_text(row, row->tuple, "proxy") == NULL)
+		postrider_trigger_refuse(row, "proxy_secret", "is for a proxy of its own",
+								 "Set proxy too. The general proxy has the setting postrider.proxy_secret.");
+	if (proxy == NULL || postrider_proxy_check(proxy, &problem))
+		return;
+	ereport(ERROR,
+			(errcode(problem.sqlstate),
+			 errmsg("proxy of endpoint \"%s\" cannot be used: %s", row->endpoint, problem.message),
+			 problem.detail ? errdetail("%s", problem.detail) : 0,
+			 problem.hint ? errhint("%s", problem.hint) : 0));
+}
+
+/* Would a proxy be asked for it?  Then by a name that it may be asked for. */
+static void
+require_target(const TriggerRow *row, const char *url)
+{
+	Proxy		proxy;
+	UrlProblem	problem;
+
+	postrider_guard_require_url(url);
+	if (!postrider_proxy_find(url, postrider_trigger_text(row, row->tuple, "proxy"), NULL, &proxy) ||
+		postrider_guard_check_url(url, URL_TARGET_OF_PROXY, &problem))
+		return;
+	ereport(ERROR,
+			(errcode(problem.sqlstate),
+			 errmsg("%s", problem.message),
+			 problem.detail ? errdetail("%s", problem.detail) : 0,
+			 problem.hint ? errhint("%s", problem.hint) : 0));
+}
+
 void
 postrider_request_row_require_url(const TriggerRow *row)
 {
-	char	   *url = postrider_trigger_new_text(row, "url");
+	char	   *url = postrider_trigger_text(row, row->tuple, "url");
 
-	if (url != NULL && postrider_function_of_url(url) == NULL)
-		postrider_guard_require_url(fill_places(url));
+	if (url != NULL && postrider_function_of_url(url) == NULL &&
+		(postrider_trigger_new_text(row, "url") || postrider_trigger_new_text(row, "proxy")))
+		require_target(row, fill_places(url));
+	require_proxy(row);
 }
 
 void

@@ -18,7 +18,7 @@
 /* For the list of a SELECT from postrider.endpoint as "alias"; besides url, method, headers. */
 #define POSTRIDER_REQUEST_COLUMNS(alias) \
 	alias ".format, " alias ".body_template, " alias ".content_type, " \
-	alias ".idempotency_key"
+	alias ".idempotency_key, " alias ".proxy, " alias ".proxy_secret"
 
 /*
  * Reads the endpoint's shape, in CurrentMemoryContext.  Its url, method and headers
@@ -26,7 +26,7 @@
  */
 extern void postrider_request_row_read(TupleDesc desc, HeapTuple tuple, Endpoint *endpoint);
 
-/* For the trigger: ereport(ERROR) if a new url leads where it must not. */
+/* For the trigger: ereport(ERROR) if a new url, or proxy, leads where it must not. */
 extern void postrider_request_row_require_url(const TriggerRow *row);
 
 /* For the trigger: ereport(ERROR) if such requests cannot be made. */

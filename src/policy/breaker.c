@@ -107,13 +107,14 @@ open_breaker(BreakerState *state, const BreakerPolicy *policy, int64 now_us,
 			 double random)
 {
 	int64		longest;
+	int64		shortest;
 
 	if (state->openings < MAX_DOUBLINGS)
 		state->openings++;
 	longest = longest_open_us(state, policy);
 	change_phase(state, BREAKER_OPEN, now_us);
-	state->open_until_us = now_us + longest / 2 +
-		(int64) ((longest - longest / 2) * random);
+	shortest = longest / 2;
+	state->open_until_us = now_us + shortest + (int64) ((longest - shortest) * random);
 }
 
 static bool

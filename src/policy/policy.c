@@ -84,7 +84,7 @@ arrange_windows(RatePolicy *rate)
 bool
 postrider_rate_merge(RatePolicy *rate, const RatePolicy *other)
 {
-	RateWindow	all[2 * RATE_MAX_WINDOWS];
+	RateWindow	all[2 * RATE_MAX_WINDOWS] = {0};
 	int			count = 0;
 	int			from = 0;
 	int			from_other = 0;

@@ -393,3 +393,100 @@ postrider_guard_assign_networks(const char *newval, void *extra)
 {
 	allowed_networks = extra;
 }
+
+/*
+ * Lists of hosts, as in postrider.no_proxy
+ */
+
+static bool
+is_name(const char *entry)
+{
+	static const char name_bytes[] =
+	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
+
+	return entry[0] && strspn(entry, name_bytes) == strlen(entry) && strcmp(entry, ".") != 0;
+}
+
+/* "example.com" and ".example.com" both stand for it and what is below it. */
+static bool
+name_matches(const char *host, const char *entry)
+{
+	Size		host_length = strlen(host);
+	Size		length;
+
+	if (entry[0] == '.')
+		entry++;
+	length = strlen(entry);
+	if (host_length < length || pg_strcasecmp(host + host_length - length, entry) != 0)
+		return false;
+	return host_length == length || host[host_length - length - 1] == '.';
+}
+
+static bool
+entry_holds(const char *host, char *entry)
+{
+	Address		address = {.family = AF_INET};
+	Network		network;
+	const char *problem;
+
+	if (strcmp(entry, "*") == 0)
+		return true;
+	if (parse_network(entry, &network, &problem))
+		return (inet_pton(AF_INET, host, address.bytes) == 1 || parse_ipv6(host, &address)) &&
+			network_holds(&network, &address);
+	return is_name(entry) && name_matches(host, entry);
+}
+
+/* The next entry of a list, which is changed; NULL behind the last one. */
+static char *
+next_entry(char **rest)
+{
+	char	   *entry = *rest;
+	char	   *comma;
+
+	if (entry == NULL)
+		return NULL;
+	comma = strchr(entry, ',');
+	*rest = comma ? comma + 1 : NULL;
+	if (comma)
+		*comma = '\0';
+	return trim(entry);
+}
+
+bool
+postrider_guard_host_listed(const char *host, const char *list)
+{
+	char	   *copy = pstrdup(list);
+	char	   *rest = copy;
+	char	   *entry;
+	bool		found = false;
+
+	while (!found && (entry = next_entry(&rest)) != NULL)
+		found = entry_holds(host, entry);
+	pfree(copy);
+	return found;
+}
+
+bool
+postrider_guard_check_hosts(const char *list, const char **entry, const char **problem)
+{
+	char	   *rest = trim(pstrdup(list));
+	char	   *next;
+
+	if (*rest == '\0')
+		return true;
+	while ((next = next_entry(&rest)) != NULL)
+	{
+		Network		network;
+
+		*entry = next;
+		if (strcmp(next, "*") == 0 || parse_network(next, &network, problem))
+			continue;
+		if (strchr(next, '/') || strchr(next, ':'))
+			return false;
+		*problem = "is neither a name, an address nor a network";
+		if (!is_name(next))
+			return false;
+	}
+	return true;
+}

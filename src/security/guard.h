@@ -39,15 +39,51 @@ extern bool postrider_guard_allows_address(const struct sockaddr *address);
  */
 extern const char *postrider_guard_refusal(const struct sockaddr *address);
 
+/* What is wrong with a URL; message and the others are palloc'd or static. */
+typedef struct UrlProblem
+{
+	int			sqlstate;
+	const char *message;
+	const char *detail;			/* or NULL */
+	const char *hint;			/* or NULL */
+} UrlProblem;
+
+typedef enum UrlUse
+{
+	URL_TARGET,					/* http or https; what is dialled will be checked */
+	URL_TARGET_OF_PROXY,		/* the same, but a proxy will resolve the name */
+	URL_PROXY					/* http, https or socks5h with a port and no path */
+} UrlUse;
+
 /*
- * ereport(ERROR) with a hint unless the URL is an absolute http or https URL
- * without user info, with a host, no control characters or spaces, at most 2,000
- * bytes, and, where the host is an address in any notation that resolvers
- * accept (0x7f.1, 2130706433, [::ffff:127.0.0.1], trailing dot) or localhost,
- * one that a request may be sent to.  Uses libcurl's URL parser, the same that
- * will send the request.
+ * True if the URL is an absolute URL for this use, without user info, with a host, no
+ * control characters or spaces, at most 2,000 bytes, and, where the host is an
+ * address in any notation that resolvers accept (0x7f.1, 2130706433,
+ * [::ffff:127.0.0.1], trailing dot) or localhost, one that a request may be sent to.
+ * For a proxy to resolve, names that have a meaning only within a network
+ * ("intranet", "metadata.google.internal") are refused too.  Uses libcurl's
+ * URL parser, the same that will send the request.
  */
+extern bool postrider_guard_check_url(const char *url, UrlUse use, UrlProblem *problem);
+
+/* The same of a URL_TARGET, with ereport(ERROR). */
 extern void postrider_guard_require_url(const char *url);
+
+/*
+ * Copies the host of a URL that was checked, in lower case, without brackets
+ * and trailing dot; false if there is none or it does not fit.
+ */
+extern bool postrider_guard_host(const char *url, char *host, Size size);
+
+/*
+ * Is a host, as from postrider_guard_host(), in a comma-separated list of
+ * names (with what is below them), addresses and networks?  "*" is everything.
+ */
+extern bool postrider_guard_host_listed(const char *host, const char *list);
+
+/* Is it such a list?  Else *problem says why, and *entry which one; both palloc'd or static. */
+extern bool postrider_guard_check_hosts(const char *list, const char **entry,
+										const char **problem);
 
 /*
  * Check and assign hooks of the setting postrider.allowed_networks: a comma-separated

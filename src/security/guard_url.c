@@ -1,9 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * guard_url.c
- *	  Which URLs an endpoint may have.
+ *	  Which URLs an endpoint, a token server or a proxy may have.
  *
- * This is an early word to the user; guard.c has the check that counts.
+ * For what we dial ourselves this is an early word to the user, and guard.c has the
+ * check that counts.  Where a proxy dials for us it is all that we can do: an address
+ * is refused in any notation, and so are names that only mean something within
+ * a network.  What another name resolves to there, only the proxy knows, and it
+ * must have a guard of its own.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,6 +18,7 @@
 #include <netinet/in.h>
 
 #include "security/guard.h"
+#include "security/proxy.h"
 
 #define MAX_URL_BYTES 2000
 
@@ -66,33 +71,59 @@ ends_in_number(const char *host)
 	return strspn(label, "0123456789") == strlen(label);
 }
 
-static void refuse_url(const char *message, const char *hint) pg_attribute_noreturn();
-
-static void
-refuse_url(const char *message, const char *hint)
+static bool
+refuse(UrlProblem *problem, const char *message, const char *hint)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s", message),
-			 hint ? errhint("%s", hint) : 0));
+	problem->sqlstate = ERRCODE_INVALID_PARAMETER_VALUE;
+	problem->message = message;
+	problem->detail = NULL;
+	problem->hint = hint;
+	return false;
 }
 
-static void
-require_allowed(const char *host, const HostAddress *address)
+static bool
+is_allowed(const char *host, const HostAddress *address, UrlProblem *problem)
 {
 	const char *refusal = postrider_guard_refusal(&address->any);
 
-	if (refusal != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("requests to host \"%s\" are not allowed", host),
-				 errdetail("Its address is in %s.", refusal),
-				 errhint("A superuser can allow it by the setting postrider.allowed_networks.")));
+	if (refusal == NULL)
+		return true;
+	problem->sqlstate = ERRCODE_INSUFFICIENT_PRIVILEGE;
+	problem->message = psprintf("requests to host \"%s\" are not allowed", host);
+	problem->detail = psprintf("Its address is in %s.", refusal);
+	problem->hint = "A superuser can allow it by the setting postrider.allowed_networks.";
+	return false;
+}
+
+/*
+ * RFC 6761, 6762, 8375 and what ICANN keeps out of the DNS for such use; and a name
+ * of one label, to which a resolver appends a domain of its own.
+ */
+static bool
+is_inner_name(const char *host)
+{
+	static const char *const domains[] = {
+		"local", "localdomain", "internal", "intranet", "private", "lan", "home", "corp",
+		"home.arpa"
+	};
+	Size		length = strlen(host);
+
+	if (strchr(host, '.') == NULL)
+		return true;
+	for (int i = 0; i < (int) lengthof(domains); i++)
+	{
+		Size		domain = strlen(domains[i]);
+
+		if (length > domain && host[length - domain - 1] == '.' &&
+			pg_strcasecmp(host + length - domain, domains[i]) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* host is changed */
-static void
-require_host(char *host)
+static bool
+check_host(char *host, UrlUse use, UrlProblem *problem)
 {
 	Size		length = strlen(host);
 	HostAddress address;
@@ -101,15 +132,14 @@ require_host(char *host)
 	{
 		host[length - 1] = '\0';
 		if (!parse_ipv6(host + 1, &address))
-			refuse_url("URL has an invalid IPv6 address", NULL);
-		require_allowed(host + 1, &address);
-		return;
+			return refuse(problem, "URL has an invalid IPv6 address", NULL);
+		return is_allowed(host + 1, &address, problem);
 	}
 
 	if (length > 0 && host[length - 1] == '.')
 		host[--length] = '\0';
 	if (length == 0 || host[0] == '.' || strstr(host, "..") != NULL)
-		refuse_url("URL has no valid host name", NULL);
+		return refuse(problem, "URL has no valid host name", NULL);
 
 	if (is_localhost(host))
 	{
@@ -117,58 +147,107 @@ require_host(char *host)
 		if (!parse_ipv6("::1", &address) ||
 			!postrider_guard_allows_address(&address.any))
 			(void) parse_ipv4("127.0.0.1", &address);
-		require_allowed(host, &address);
+		return is_allowed(host, &address, problem);
 	}
-	else if (parse_ipv4(host, &address))
-		require_allowed(host, &address);
-	else if (ends_in_number(host))
-		refuse_url("URL has an invalid IPv4 address", NULL);
+	if (parse_ipv4(host, &address))
+		return is_allowed(host, &address, problem);
+	if (ends_in_number(host))
+		return refuse(problem, "URL has an invalid IPv4 address", NULL);
+	if (use == URL_TARGET_OF_PROXY && is_inner_name(host))
+	{
+		problem->sqlstate = ERRCODE_INSUFFICIENT_PRIVILEGE;
+		problem->message = psprintf("requests to host \"%s\" are not allowed through a proxy", host);
+		problem->detail = "It is a name within a network, and the proxy would resolve it.";
+		problem->hint = "A superuser can name it in the setting postrider.no_proxy.";
+		return false;
+	}
+	return true;
 }
 
-static void
-require_port(const char *port, Size length)
+static bool
+check_port(const char *port, Size length, UrlProblem *problem)
 {
 	int			number = 0;
 
 	if (length > 5)
-		refuse_url("URL has an invalid port", NULL);
+		return refuse(problem, "URL has an invalid port", NULL);
 	for (Size i = 0; i < length; i++)
 	{
 		if (port[i] < '0' || port[i] > '9')
-			refuse_url("URL has an invalid port", NULL);
+			return refuse(problem, "URL has an invalid port", NULL);
 		number = number * 10 + (port[i] - '0');
 	}
 	if (length > 0 && (number < 1 || number > 65535))
-		refuse_url("URL has an invalid port", NULL);
+		return refuse(problem, "URL has an invalid port", NULL);
+	return true;
 }
 
 /* host:port, host or [IPv6 address]:port */
-static void
-require_authority(const char *authority, Size length)
+static bool
+check_authority(const char *authority, Size length, UrlUse use, UrlProblem *problem)
 {
 	static const char name_bytes[] =
 	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
 	Size		host_length;
 
 	if (memchr(authority, '@', length) != NULL)
-		refuse_url("URL must not have a user name or password in it",
-				   "Send credentials in a header, such as Authorization.");
+		return refuse(problem, "URL must not have a user name or password in it",
+					  use == URL_PROXY ? "Keep user:password as a secret, and name it in proxy_secret." :
+					  "Send credentials in a header, such as Authorization.");
 	if (authority[0] == '[')
 	{
 		host_length = strspn(authority + 1, "0123456789abcdefABCDEF:.") + 1;
 		if (authority[host_length] != ']')
-			refuse_url("URL has an invalid IPv6 address",
-					   "Zone ids are not supported.");
+			return refuse(problem, "URL has an invalid IPv6 address",
+						  "Zone ids are not supported.");
 		host_length++;
 	}
 	else
 		host_length = strspn(authority, name_bytes);
-	if (host_length == length)
-		return;
+	if (host_length >= length)
+		return use != URL_PROXY ||
+			refuse(problem, "URL of a proxy has no port", "Write, for example, 'http://proxy.example.com:3128'.");
 	if (authority[host_length] != ':')
-		refuse_url("URL has a character in its host that cannot be there",
-				   "Host names are made of letters, digits, dots, hyphens and underscores.");
-	require_port(authority + host_length + 1, length - host_length - 1);
+		return refuse(problem, "URL has a character in its host that cannot be there",
+					  "Host names are made of letters, digits, dots, hyphens and underscores.");
+	if (use == URL_PROXY && host_length + 1 == length)
+		return refuse(problem, "URL of a proxy has no port", NULL);
+	return check_port(authority + host_length + 1, length - host_length - 1, problem);
+}
+
+static bool
+check_characters(const char *url, UrlProblem *problem)
+{
+	if (strlen(url) > MAX_URL_BYTES)
+	{
+		(void) refuse(problem, "URL is too long", NULL);
+		problem->sqlstate = ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+		problem->detail = psprintf("It has %zu bytes; at most %d are allowed.",
+								   strlen(url), MAX_URL_BYTES);
+		return false;
+	}
+	for (const char *c = url; *c; c++)
+	{
+		if ((unsigned char) *c <= ' ' || *c == 0x7f)
+			return refuse(problem, "URL has a space or a control character in it",
+						  "Write a space as %20.");
+		if (IS_HIGHBIT_SET(*c))
+			return refuse(problem, "URL has a character in it that is not ASCII",
+						  "Write it percent-encoded, in a host name as Punycode (xn--...).");
+	}
+	return true;
+}
+
+/* What is behind the scheme and "://"; NULL if it is none for this use. */
+static const char *
+authority_of(const char *url, UrlUse use)
+{
+	static const char *const schemes[] = {"http://", "https://", "socks5h://"};
+
+	for (int i = 0; i < (use == URL_PROXY ? 3 : 2); i++)
+		if (pg_strncasecmp(url, schemes[i], strlen(schemes[i])) == 0)
+			return url + strlen(schemes[i]);
+	return NULL;
 }
 
 /*
@@ -176,38 +255,29 @@ require_authority(const char *authority, Size length)
  * such as http:/host or a percent sign in the host, and each of its versions
  * something else.
  */
-static void
-require_shape(const char *url)
+static bool
+check_shape(const char *url, UrlUse use, UrlProblem *problem)
 {
 	const char *authority;
+	const char *path;
 	Size		length;
 
-	if (strlen(url) > MAX_URL_BYTES)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("URL is too long"),
-				 errdetail("It has %zu bytes; at most %d are allowed.",
-						   strlen(url), MAX_URL_BYTES)));
-	for (const char *c = url; *c; c++)
-	{
-		if ((unsigned char) *c <= ' ' || *c == 0x7f)
-			refuse_url("URL has a space or a control character in it",
-					   "Write a space as %20.");
-		if (IS_HIGHBIT_SET(*c))
-			refuse_url("URL has a character in it that is not ASCII",
-					   "Write it percent-encoded, in a host name as Punycode (xn--...).");
-	}
-
-	if (pg_strncasecmp(url, "http://", 7) == 0)
-		authority = url + 7;
-	else if (pg_strncasecmp(url, "https://", 8) == 0)
-		authority = url + 8;
-	else
-		refuse_url("URL does not begin with https:// or http://", NULL);
+	if (!check_characters(url, problem))
+		return false;
+	authority = authority_of(url, use);
+	if (authority == NULL)
+		return refuse(problem, use == URL_PROXY ?
+					  "URL of a proxy does not begin with http://, https:// or socks5h://" :
+					  "URL does not begin with https:// or http://",
+					  use == URL_PROXY && pg_strncasecmp(url, "socks", 5) == 0 ?
+					  "Only socks5h has the proxy resolve names." : NULL);
 	length = strcspn(authority, "/?#");
 	if (length == 0 || authority[0] == ':')
-		refuse_url("URL has no host", NULL);
-	require_authority(authority, length);
+		return refuse(problem, "URL has no host", NULL);
+	path = authority + length;
+	if (use == URL_PROXY && *path && strcmp(path, "/") != 0)
+		return refuse(problem, "URL of a proxy has a path", NULL);
+	return check_authority(authority, length, use, problem);
 }
 
 /*
@@ -225,8 +295,8 @@ copy_part(CURLU *handle, CURLUPart part, char buffer[MAX_URL_BYTES + 1])
 	curl_free(value);
 }
 
-void
-postrider_guard_require_url(const char *url)
+bool
+postrider_guard_check_url(const char *url, UrlUse use, UrlProblem *problem)
 {
 	CURLU	   *handle;
 	CURLUcode	code;
@@ -234,25 +304,64 @@ postrider_guard_require_url(const char *url)
 	char		user[MAX_URL_BYTES + 1];
 	char		zone[MAX_URL_BYTES + 1];
 
-	require_shape(url);
+	if (!check_shape(url, use, problem))
+		return false;
+	if (use == URL_PROXY && strlen(url) >= PROXY_URL_SIZE)
+		return refuse(problem, "URL of a proxy is too long", NULL);
 
 	handle = curl_url();
 	if (handle == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory")));
-	code = curl_url_set(handle, CURLUPART_URL, url, CURLU_DISALLOW_USER);
+		return refuse(problem, "out of memory", NULL);
+	code = curl_url_set(handle, CURLUPART_URL, url,
+						CURLU_DISALLOW_USER | (use == URL_PROXY ? CURLU_NON_SUPPORT_SCHEME : 0));
 	copy_part(handle, CURLUPART_HOST, host);
 	copy_part(handle, CURLUPART_USER, user);
 	copy_part(handle, CURLUPART_ZONEID, zone);
 	curl_url_cleanup(handle);
 
 	if (code != CURLUE_OK)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("URL is not valid"),
-				 errdetail("%s.", curl_url_strerror(code))));
+	{
+		(void) refuse(problem, "URL is not valid", NULL);
+		problem->detail = psprintf("%s.", curl_url_strerror(code));
+		return false;
+	}
 	if (user[0] != '\0' || zone[0] != '\0')
-		refuse_url("URL must not have a user name or zone id in it", NULL);
-	require_host(host);
+		return refuse(problem, "URL must not have a user name or zone id in it", NULL);
+	return check_host(host, use, problem);
+}
+
+void
+postrider_guard_require_url(const char *url)
+{
+	UrlProblem	problem;
+
+	if (!postrider_guard_check_url(url, URL_TARGET, &problem))
+		ereport(ERROR,
+				(errcode(problem.sqlstate),
+				 errmsg("%s", problem.message),
+				 problem.detail ? errdetail("%s", problem.detail) : 0,
+				 problem.hint ? errhint("%s", problem.hint) : 0));
+}
+
+bool
+postrider_guard_host(const char *url, char *host, Size size)
+{
+	const char *authority = authority_of(url, URL_PROXY);
+	const char *begin = authority;
+	Size		length;
+
+	if (authority == NULL)
+		return false;
+	if (authority[0] == '[')
+		length = strcspn(++begin, "]");
+	else
+		length = strcspn(begin, ":/?#");
+	if (length > 0 && begin[length - 1] == '.')
+		length--;
+	if (length == 0 || length >= size)
+		return false;
+	for (Size i = 0; i < length; i++)
+		host[i] = pg_tolower((unsigned char) begin[i]);
+	host[length] = '\0';
+	return true;
 }
