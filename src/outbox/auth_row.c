@@ -97,7 +97,8 @@ refuse_secret(const TriggerRow *row, const char *column, const char *name)
 			 errmsg("%s of endpoint \"%s\" has something else where the name of a secret belongs",
 					column, row->endpoint),
 			 is_name ?
-			 errhint("Store it first: SELECT postrider.set_secret(%s, '...');", quote_literal_cstr(name)) :
+			 errhint("Store it first: SELECT postrider.set_secret(%s%s);", quote_literal_cstr(name),
+					 strcmp(column, "signing_secret") == 0 ? "" : ", '...'") :
 			 errhint("If that is the credential itself, store it under a name, SELECT postrider.set_secret('name', '...'); and write the name here."),
 			 errhidestmt(true)));
 }

@@ -23,6 +23,9 @@
 #define STANDARD_TYPE "standard-webhooks"
 #define ED25519_VERSION "v1a,"
 
+/* A space, the version, 88 characters of base64, and NUL. */
+#define SIGNATURE_ROOM 96
+
 static const char *const standard_keys[] = {"type", "secret", NULL};
 
 static const SigningFormat *const formats[] = {
@@ -292,6 +295,9 @@ postrider_signing_standard(Signing *signing, const char *id, int64 timestamp,
 			return false;
 		for (int j = 0; j < key->count; j++)
 		{
+			/* Where there is no room, the oldest ones are left out. */
+			if (at + SIGNATURE_ROOM > SIGNING_STANDARD_SIZE)
+				break;
 			if (at > 0)
 				result[at++] = ' ';
 			if (!sign_version(&key->versions[j], id, timestamp, body, body_length, result + at,

@@ -23,8 +23,8 @@
 
 typedef struct Signing Signing;
 
-/* Of the value of webhook-signature, with NUL: eight of the longest ones. */
-#define SIGNING_STANDARD_SIZE 768
+/* Of the value of webhook-signature, with NUL: ten of the longest ones. */
+#define SIGNING_STANDARD_SIZE 960
 
 /*
  * Compiles the columns, of which either may be NULL.  Allocated in

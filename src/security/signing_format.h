@@ -13,10 +13,11 @@
 #include "security/auth_template.h"
 #include "security/ed25519.h"
 #include "security/options.h"
+#include "security/secret_set.h"
 #include "security/signing.h"
 
-/* So many versions of a secret sign at most; the newest ones. */
-#define SIGNING_VERSIONS 4
+/* So many versions of a secret sign at most. */
+#define SIGNING_VERSIONS SECRET_MAX_VERSIONS
 
 typedef enum SigningKeyKind
 {

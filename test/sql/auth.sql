@@ -113,3 +113,4 @@ select d as signing, pg_temp.try('signing', d) from unnest(array[
 	'{"type": "http-message-signatures", "secret": "known", "key_id": "a\"b"}', '{"type": "http-message-signatures", "secret": "known", "expires": 0}', '{"type": "http-message-signatures", "secret": "known", "label": "A"}', '[{"type": "http-message-signatures", "secret": "known"}, {"type": "http-message-signatures", "secret": "known"}]']) d;
 select pg_temp.try('signing_secret', 'nobody') as signing_secret, pg_temp.try('signing_secret', 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw') as literal;
 select d as ca_certificate, pg_temp.try('ca_certificate', d) from unnest(array['', 'x', E'-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n', E'-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n']) d;
+delete from postrider.secret where name = 'known';
