@@ -95,10 +95,12 @@ extern AuthState postrider_auth_ready(Auth *auth, TimestampTz now, const char **
 extern bool postrider_auth_apply(Auth *auth, AuthRequest *request, const char **problem);
 
 /*
- * The receiver has answered that the token is not good (401, or a rule).  True if
- * there is one that can be fetched anew, so that it is worth to try at once.
+ * The receiver has answered to a request made at sent_at that the token is not good
+ * (401, or a rule).  True if there is one that can be fetched anew, so that it is worth
+ * to try at once: postrider_credential_rejected() says so of one of its credentials,
+ * with anything but REJECTED_AGAIN.  doubted: the answer before was the same.
  */
-extern bool postrider_auth_rejected(Auth *auth, TimestampTz now);
+extern bool postrider_auth_rejected(Auth *auth, TimestampTz sent_at, bool doubted);
 
 /* The value of a header, as it will be sent, or NULL. */
 extern const char *postrider_auth_header(const AuthRequest *request, const char *name);
