@@ -11,12 +11,12 @@
 
 static const char *const secret_words[] = {
 	"authorization", "cookie", "credential", "key", "password", "passwd", "secret",
-	"signature", "token"
+	"token"
 };
 
 /* ... but for these. */
 static const char *const public_names[] = {
-	"idempotency-key", "webhook-signature"
+	"idempotency-key"
 };
 
 bool
