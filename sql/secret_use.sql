@@ -2,17 +2,17 @@
 
 create view postrider.secret_use as
 select s.name as secret, 'endpoint' as kind, e.name as used_by, c.place
-from postrider.endpoint e,
-	lateral (values ('signing_secret', pg_catalog.to_jsonb(e.signing_secret)), ('proxy_secret', pg_catalog.to_jsonb(e.proxy_secret)),
+from postrider.endpoint e
+	cross join lateral (values ('signing_secret', pg_catalog.to_jsonb(e.signing_secret)), ('proxy_secret', pg_catalog.to_jsonb(e.proxy_secret)),
 		('auth', pg_catalog.to_jsonb(e) operator(pg_catalog.->) 'auth'),
-		('signing', pg_catalog.to_jsonb(e) operator(pg_catalog.->) 'signing')) as c (place, value),
-	lateral (select distinct v operator(pg_catalog.#>>) '{}' as text
+		('signing', pg_catalog.to_jsonb(e) operator(pg_catalog.->) 'signing')) as c (place, value)
+	cross join lateral (select distinct v operator(pg_catalog.#>>) '{}' as text
 		from pg_catalog.jsonb_path_query(c.value, 'strict $.** ? (@.type() == "string")') v) as t
 	join postrider.secret s on s.name operator(pg_catalog.=) t.text
 union all
 select s.name, 'secret', o.name, 'source'
-from postrider.secret o,
-	lateral (select distinct v operator(pg_catalog.#>>) '{}' as text
+from postrider.secret o
+	cross join lateral (select distinct v operator(pg_catalog.#>>) '{}' as text
 		from pg_catalog.jsonb_path_query(o.source, 'strict $.** ? (@.type() == "string")') v) as t
 	join postrider.secret s on s.name operator(pg_catalog.=) t.text and s.name operator(pg_catalog.<>) o.name
 union all

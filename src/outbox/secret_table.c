@@ -14,13 +14,12 @@
 #include "common/base64.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "outbox/name.h"
 #include "outbox/secret_check.h"
 #include "outbox/secret_store.h"
+#include "security/hide.h"
 #include "security/secret.h"
 #include "util/sql.h"
-#include "utils/backend_status.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -147,7 +146,7 @@ postrider_set_secret(PG_FUNCTION_ARGS)
 	SecretOrder order;
 	text	   *result = NULL;
 
-	pgstat_report_activity(STATE_RUNNING, "<postrider.set_secret()>");
+	postrider_hide_statement();
 	error_context_stack = &context;
 	PreventCommandIfReadOnly("set_secret()");
 	read_order(fcinfo, &order);
