@@ -171,7 +171,6 @@ select pg_catalog.pg_extension_config_dump('postrider.endpoint_id_seq', '');
 select pg_catalog.pg_extension_config_dump('postrider.subscription', '');
 select pg_catalog.pg_extension_config_dump('postrider.subscription_id_seq', '');
 select pg_catalog.pg_extension_config_dump('postrider.sensitive_field', '');
-select pg_catalog.pg_extension_config_dump('postrider.sensitive_field_id_seq', '');
 select pg_catalog.pg_extension_config_dump('postrider.payload_retention', '');
 select pg_catalog.pg_extension_config_dump('postrider.config_history', '');
 select pg_catalog.pg_extension_config_dump('postrider.config_history_id_seq', '');
