@@ -96,6 +96,7 @@ grant execute on function
 	postrider.touched_nothing(text, text),
 	postrider.progress_status(),
 	postrider.set_secret(text, text, interval, timestamptz, interval, text, text),
+	postrider.set_secret_source(text, jsonb, text, text),
 	postrider.is_topic_pattern(text),
 	postrider.next_id()
 to postrider_admin;

@@ -26,12 +26,9 @@ char	   *postrider_proxy_secret;
 char	   *postrider_proxy_ca_file;
 char	   *postrider_no_proxy;
 char	   *postrider_key_file;
-<<<<<<< HEAD
 char	   *postrider_secret_directories;
 char	   *postrider_secret_environment;
-=======
 char	   *postrider_key_command;
->>>>>>> 470dcc4c3634f1cd32d2d6a45262ef0d10845336
 char	   *postrider_traceparent;
 int			postrider_validation = POSTRIDER_VALIDATION_STRICT;
 
@@ -144,7 +141,6 @@ postrider_guc_define(void)
 							   "postrider.key",
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 							   NULL, NULL, NULL);
-<<<<<<< HEAD
 	DefineCustomStringVariable("postrider.secret_directories",
 							   "Directories with files that secrets may be read from.",
 							   "A comma-separated list of absolute paths.",
@@ -159,7 +155,6 @@ postrider_guc_define(void)
 							   "POSTRIDER_SECRET_*",
 							   PGC_SIGHUP, GUC_LIST_INPUT | GUC_SUPERUSER_ONLY,
 							   postrider_store_check_environment, NULL, NULL);
-=======
 	DefineCustomStringVariable("postrider.key_command",
 							   "Command that prints the key that encrypts secrets, in place of postrider.key_file.",
 							   "Run by /bin/sh, once until the settings are loaded again.",
@@ -167,7 +162,6 @@ postrider_guc_define(void)
 							   "",
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 							   NULL, NULL, NULL);
->>>>>>> 470dcc4c3634f1cd32d2d6a45262ef0d10845336
 
 	DefineCustomStringVariable("postrider.traceparent",
 							   "W3C trace context of messages that are emitted from now on.",

@@ -8,11 +8,12 @@
 #include "postgres.h"
 
 #include "security/secret_source.h"
+#include "util/sql.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
-#include "util/sql.h"
+#include "utils/varlena.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
@@ -32,11 +33,8 @@ static const SourceKind *const kinds[] = {
 	&postrider_source_aws,
 	&postrider_source_azure,
 	&postrider_source_file,
-	&postrider_source_environment,
-	&postrider_source_vault_token	/* for our own use */
+	&postrider_source_environment
 };
-
-#define PUBLIC_KINDS (lengthof(kinds) - 1)
 
 /* Members of all kinds. */
 static const struct
@@ -106,12 +104,12 @@ postrider_secret_source_secrets(const SecretSource *source)
 }
 
 char *
-postrider_source_encode(const char *text, bool keep_slashes)
+postrider_source_encode(const char *string, bool keep_slashes)
 {
 	StringInfoData result;
 
 	initStringInfo(&result);
-	for (const char *c = text; *c; c++)
+	for (const char *c = string; *c; c++)
 	{
 		if ((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
 			strchr("-._~", *c) != NULL || (keep_slashes && *c == '/'))
@@ -193,7 +191,7 @@ perhaps_store(const char *word)
 	int			best = 4;
 	const char *result = "";
 
-	for (int i = 0; i < (int) PUBLIC_KINDS; i++)
+	for (int i = 0; i < (int) lengthof(kinds); i++)
 		result = perhaps(word, kinds[i]->name, &best, result);
 	return result;
 }
@@ -261,10 +259,10 @@ compile_common(Compilation *compilation, int number, const JsonbValue *value)
 	if (span < common_members[number].least_ms || span > common_members[number].most_ms)
 		return fail(compilation,
 					psprintf("has no time as \"%s\" that can be used", name),
-					psprintf("Write \"5 minutes\", or any other interval from " INT64_FORMAT
-							 " seconds to " INT64_FORMAT " days.",
+					psprintf("Write \"5 minutes\", or any other interval of " INT64_FORMAT
+							 " to " INT64_FORMAT " seconds.",
 							 common_members[number].least_ms / SECOND_MS,
-							 common_members[number].most_ms / DAY_MS));
+							 common_members[number].most_ms / SECOND_MS));
 	*(int64 *) ((char *) compilation->source + common_members[number].offset) = span;
 	return true;
 }
@@ -298,17 +296,17 @@ check_url(Compilation *compilation, const char *name, const char *string)
 static const char *
 number_text(const JsonbValue *value)
 {
-	char	   *text;
+	char	   *string;
 
 	if (value->type == jbvNumeric)
-		text = DatumGetCString(DirectFunctionCall1(numeric_out,
+		string = DatumGetCString(DirectFunctionCall1(numeric_out,
 												   NumericGetDatum(value->val.numeric)));
 	else
-		text = string_of(value);
-	if (text == NULL || text[0] == '\0' || strlen(text) > 9 ||
-		strspn(text, "0123456789") != strlen(text))
+		string = string_of(value);
+	if (string == NULL || string[0] == '\0' || strlen(string) > 9 ||
+		strspn(string, "0123456789") != strlen(string))
 		return NULL;
-	return text;
+	return string;
 }
 
 static bool
@@ -395,8 +393,8 @@ find_kind(Compilation *compilation, JsonbContainer *object)
 }
 
 SecretSource *
-postrider_secret_source_compile(const Jsonb *document, const char **problem,
-								const char **hint)
+postrider_secret_source_compile(const SourceKind *kind, const Jsonb *document,
+								const char **problem, const char **hint)
 {
 	SecretSource *source = palloc0(sizeof(SecretSource));
 	Compilation compilation = {.source = source, .problem = problem, .hint = hint};
@@ -404,12 +402,13 @@ postrider_secret_source_compile(const Jsonb *document, const char **problem,
 
 	*problem = NULL;
 	*hint = NULL;
+	source->kind = kind;
 	if (!JsonContainerIsObject(object))
 	{
 		(void) fail(&compilation, "is no object", NULL);
 		return NULL;
 	}
-	if (!find_kind(&compilation, object))
+	if (kind == NULL && !find_kind(&compilation, object))
 		return NULL;
 	source->refresh_ms = source->kind->refresh_ms;
 	source->grace_ms = DEFAULT_GRACE_MS;

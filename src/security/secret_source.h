@@ -72,18 +72,19 @@ struct SecretSource
 };
 
 extern const SourceKind postrider_source_vault;
-extern const SourceKind postrider_source_vault_token;
 extern const SourceKind postrider_source_aws;
 extern const SourceKind postrider_source_azure;
 extern const SourceKind postrider_source_file;
 extern const SourceKind postrider_source_environment;
 
 /*
- * Compiles a document; all of it is in CurrentMemoryContext.  NULL with *problem, a
+ * Compiles a document for a kind, NULL: that which its "store" names; all of it is in
+ * CurrentMemoryContext.  NULL with *problem, a
  * clause to go behind "source of secret ... ", and *hint or NULL.  Neither shows a value
  * that may be a credential which was written there by mistake.
  */
-extern SecretSource *postrider_secret_source_compile(const Jsonb *document,
+extern SecretSource *postrider_secret_source_compile(const SourceKind *kind,
+													 const Jsonb *document,
 													 const char **problem,
 													 const char **hint);
 
@@ -106,8 +107,8 @@ extern Jsonb *postrider_source_object(const SourcePair *pairs, int count);
 /* Names of the secrets that it refers to, of const char *. */
 extern List *postrider_secret_source_secrets(const SecretSource *source);
 
-/* A text as one segment of a path, or with its slashes as several; palloc'd. */
-extern char *postrider_source_encode(const char *text, bool keep_slashes);
+/* A string as one segment of a path, or with its slashes as several; palloc'd. */
+extern char *postrider_source_encode(const char *string, bool keep_slashes);
 
 /* A URL without the slashes that it may end with; palloc'd. */
 extern char *postrider_source_base(const char *url);

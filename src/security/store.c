@@ -21,10 +21,10 @@
 #define RENEW_AFTER(lease) ((lease) / 3 * 2)
 
 bool
-postrider_store_compile(CredentialSpec *spec, List **urls, const char **problem,
-						const char **hint)
+postrider_store_compile_kind(const SourceKind *kind, CredentialSpec *spec, List **urls,
+							 const char **problem, const char **hint)
 {
-	SecretSource *source = postrider_secret_source_compile(spec->document, problem, hint);
+	SecretSource *source = postrider_secret_source_compile(kind, spec->document, problem, hint);
 
 	if (source == NULL)
 		return false;
@@ -34,6 +34,13 @@ postrider_store_compile(CredentialSpec *spec, List **urls, const char **problem,
 	if (source->kind->urls != NULL)
 		*urls = list_concat(*urls, source->kind->urls(source));
 	return true;
+}
+
+bool
+postrider_store_compile(CredentialSpec *spec, List **urls, const char **problem,
+						const char **hint)
+{
+	return postrider_store_compile_kind(NULL, spec, urls, problem, hint);
 }
 
 CredentialState

@@ -47,6 +47,11 @@ typedef struct StoreAnswer
 extern bool postrider_store_compile(CredentialSpec *spec, List **urls,
 									const char **problem, const char **hint);
 
+/* The same for a document that does not name the store. */
+extern bool postrider_store_compile_kind(const SourceKind *kind, CredentialSpec *spec,
+										 List **urls, const char **problem,
+										 const char **hint);
+
 /*
  * The secrets that a source names, found: values[i] for names[i], NULL where the source
  * does not have that member.

@@ -132,14 +132,14 @@ postrider_store_text(JsonbContainer *object, const char *name)
 int64
 postrider_store_number(JsonbContainer *object, const char *name, int64 otherwise)
 {
-	char	   *text = postrider_store_text(object, name);
+	char	   *string = postrider_store_text(object, name);
 	char	   *end;
 	double		number;
 
-	if (text == NULL)
+	if (string == NULL)
 		return otherwise;
-	number = strtod(text, &end);
-	if (end == text || *end != '\0' || !(number >= 0 && number < 1e11))
+	number = strtod(string, &end);
+	if (end == string || *end != '\0' || !(number >= 0 && number < 1e11))
 		return otherwise;
 	return (int64) number;
 }

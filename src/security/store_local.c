@@ -287,13 +287,19 @@ matches(const char *name, const char *pattern)
 }
 
 static bool
+is_variable(const char *name)
+{
+	return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == strlen(name);
+}
+
+static bool
 check_variable(const SecretSource *source, const char **problem, const char **hint)
 {
 	const char *name = postrider_source_value(source, "variable");
 	const char *list = postrider_secret_environment;
 	char	   *pattern;
 
-	while ((pattern = next_entry(&list)) != NULL)
+	while (is_variable(name) && (pattern = next_entry(&list)) != NULL)
 		if (matches(name, pattern))
 			return true;
 	*problem = "has a \"variable\" that is not for secrets";

@@ -46,7 +46,7 @@ static const SourceMember token_members[] = {
 	{NULL}
 };
 
-const SourceKind postrider_source_vault_token = {
+static const SourceKind token_source = {
 	.name = "vault_token",
 	.refresh_ms = 1000,
 	.members = token_members,
@@ -187,6 +187,12 @@ token_place(const SecretSource *source)
 }
 
 static bool
+compile_token(CredentialSpec *spec, List **urls, const char **problem, const char **hint)
+{
+	return postrider_store_compile_kind(&token_source, spec, urls, problem, hint);
+}
+
+static bool
 is_renewal(const CredentialValue *old, TimestampTz now)
 {
 	return old != NULL && old->value[0] == 'r' && old->expires_at > now;
@@ -303,7 +309,7 @@ const CredentialKind postrider_store_vault_token = {
 	.name = "store_vault_token",
 	.noun = "Vault",
 	.error_code = "secret",
-	.compile = postrider_store_compile,
+	.compile = compile_token,
 	.request = request_token,
 	.read = read_token
 };
@@ -323,7 +329,6 @@ static CredentialSpec *
 token_spec(const SecretSource *source, const char **problem)
 {
 	const SourcePair pairs[] = {
-		{"store", "vault_token"},
 		{"url", postrider_source_value(source, "url")},
 		{"namespace", postrider_source_value(source, "namespace")},
 		{"role_id", postrider_source_value(source, "role_id")},
