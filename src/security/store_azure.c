@@ -102,6 +102,7 @@ token_spec(const SecretSource *source, const char **problem)
 		{"token_url", token_url(source)},
 		{"client_id", postrider_source_value(source, "client_id")},
 		{"client_secret", postrider_source_value(source, "client_secret")},
+		{"client_authentication", "post"},
 		{"scope", postrider_source_or(source, "scope", DEFAULT_SCOPE)}
 	};
 	const char *hint;
