@@ -14,6 +14,7 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "outbox/name.h"
 #include "outbox/trigger_row.h"
@@ -30,6 +31,7 @@
 
 PG_FUNCTION_INFO_V1(postrider_set_secret_source);
 PG_FUNCTION_INFO_V1(postrider_check_secret);
+PG_FUNCTION_INFO_V1(postrider_source_credential);
 
 /* How many secrets with a source may lead one to the next. */
 #define MAX_DEPTH 4
@@ -145,7 +147,10 @@ require_source(const char *name, Jsonb *document)
 	ListCell   *cell;
 	SecretSource *source = postrider_secret_source_compile(NULL, document, &problem, &hint);
 
-	if (source == NULL || postrider_store_spec(document, &urls, &problem, &hint) == NULL)
+	if (source == NULL ||
+		(source->kind->permitted != NULL &&
+		 !source->kind->permitted(source, &problem, &hint)) ||
+		postrider_store_spec(document, &urls, &problem, &hint) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("source of secret \"%s\" %s", name, problem),
@@ -205,4 +210,26 @@ postrider_set_secret_source(PG_FUNCTION_ARGS)
 	postrider_sql_leave(&sql);
 	error_context_stack = context.previous;
 	PG_RETURN_VOID();
+}
+
+/* SQL: postrider.source_credential(source) returns table (id, place) */
+Datum
+postrider_source_credential(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result;
+	const char *problem;
+	const char *hint;
+	CredentialSpec *spec;
+
+	InitMaterializedSRF(fcinfo, 0);
+	result = (ReturnSetInfo *) fcinfo->resultinfo;
+	spec = postrider_store_spec(PG_GETARG_JSONB_P(0), NULL, &problem, &hint);
+	if (spec != NULL)
+	{
+		Datum		values[] = {CStringGetTextDatum(spec->id), CStringGetTextDatum(spec->server)};
+		bool		nulls[] = {false, false};
+
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
 }

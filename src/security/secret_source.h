@@ -54,6 +54,10 @@ typedef struct SourceKind
 	bool		(*check) (const SecretSource *source, const char **problem,
 						  const char **hint);
 
+	/* Do the settings of the server permit it?  Likewise; looked at when it is written. */
+	bool		(*permitted) (const SecretSource *source, const char **problem,
+							  const char **hint);
+
 	/* Where the value is, for messages: a URL, a path, a variable; palloc'd. */
 	char	   *(*place) (const SecretSource *source);
 

@@ -20,9 +20,16 @@
 
 #define MINUTE_MS INT64CONST(60000)
 
+/* Of the name of an environment variable. */
+#define NAME_BYTES "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+
 static bool check_file(const SecretSource *source, const char **problem, const char **hint);
+static bool is_file_permitted(const SecretSource *source, const char **problem,
+							  const char **hint);
 static bool check_variable(const SecretSource *source, const char **problem,
 						   const char **hint);
+static bool is_variable_permitted(const SecretSource *source, const char **problem,
+								  const char **hint);
 static char *file_place(const SecretSource *source);
 static char *variable_place(const SecretSource *source);
 
@@ -38,6 +45,7 @@ const SourceKind postrider_source_file = {
 	.refresh_ms = MINUTE_MS,
 	.members = file_members,
 	.check = check_file,
+	.permitted = is_file_permitted,
 	.place = file_place
 };
 
@@ -53,6 +61,7 @@ const SourceKind postrider_source_environment = {
 	.refresh_ms = MINUTE_MS,
 	.members = variable_members,
 	.check = check_variable,
+	.permitted = is_variable_permitted,
 	.place = variable_place
 };
 
@@ -112,17 +121,17 @@ is_odd(const char *path)
 	return *path != '\0';
 }
 
-/* In which of the directories a path lies as it is written; palloc'd, or NULL. */
-static char *
-directory_of(const char *path)
+/* Is a path, as it is written, below one of the directories? */
+static bool
+is_below_any(const char *path)
 {
 	const char *list = postrider_secret_directories;
 	char	   *directory;
 
 	while ((directory = next_entry(&list)) != NULL)
 		if (is_below(path, directory))
-			return directory;
-	return NULL;
+			return true;
+	return false;
 }
 
 /* Is a path without links below one of the directories, whose own links are followed? */
@@ -151,7 +160,13 @@ check_file(const SecretSource *source, const char **problem, const char **hint)
 		*hint = "Write an absolute path without \".\" and \"..\", such as /run/secrets/crm.";
 		return false;
 	}
-	if (directory_of(path) != NULL)
+	return true;
+}
+
+static bool
+is_file_permitted(const SecretSource *source, const char **problem, const char **hint)
+{
+	if (is_below_any(postrider_source_value(source, "path")))
 		return true;
 	*problem = "has a \"path\" that lies in no directory for secrets";
 	*hint = "A superuser lists the directories in the setting postrider.secret_directories.";
@@ -229,7 +244,7 @@ read_file(const SecretSource *source, StoreAnswer *answer)
 	int			fd;
 
 	/* The settings may have changed since it was written. */
-	if (!check_file(source, &why, &hint))
+	if (!is_file_permitted(source, &why, &hint))
 	{
 		postrider_store_fail(answer, true, "lies in no directory of postrider.secret_directories");
 		return;
@@ -287,19 +302,25 @@ matches(const char *name, const char *pattern)
 }
 
 static bool
-is_variable(const char *name)
+check_variable(const SecretSource *source, const char **problem, const char **hint)
 {
-	return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == strlen(name);
+	const char *name = postrider_source_value(source, "variable");
+
+	if (strspn(name, NAME_BYTES) == strlen(name))
+		return true;
+	*problem = "has a \"variable\" that is no name of one";
+	*hint = "Write it as in POSTRIDER_SECRET_CRM.";
+	return false;
 }
 
 static bool
-check_variable(const SecretSource *source, const char **problem, const char **hint)
+is_variable_permitted(const SecretSource *source, const char **problem, const char **hint)
 {
 	const char *name = postrider_source_value(source, "variable");
 	const char *list = postrider_secret_environment;
 	char	   *pattern;
 
-	while (is_variable(name) && (pattern = next_entry(&list)) != NULL)
+	while ((pattern = next_entry(&list)) != NULL)
 		if (matches(name, pattern))
 			return true;
 	*problem = "has a \"variable\" that is not for secrets";
@@ -315,7 +336,7 @@ read_variable(const SecretSource *source, StoreAnswer *answer)
 	const char *hint;
 	const char *found;
 
-	if (!check_variable(source, &why, &hint))
+	if (!is_variable_permitted(source, &why, &hint))
 		postrider_store_fail(answer, true, "is not in postrider.secret_environment");
 	else if ((found = getenv(name)) == NULL)
 		postrider_store_fail(answer, true, "is not set in the environment of the server");
@@ -392,7 +413,7 @@ postrider_store_check_environment(char **newval, void **extra, GucSource source)
 
 	while ((pattern = next_entry(&list)) != NULL)
 	{
-		if (strspn(pattern, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_*") == strlen(pattern))
+		if (strspn(pattern, NAME_BYTES "*") == strlen(pattern))
 			continue;
 		GUC_check_errdetail("\"%s\" is no name of a variable, with or without *.", pattern);
 		return false;
