@@ -100,6 +100,9 @@ typedef struct CredentialRequest
 	const char *ca_certificate; /* PEM: trusted in place of the system's; or NULL */
 	List	   *hidden;			/* of const char *: what must not be seen if the server
 								 * sends it back in an error */
+
+	/* set before: what there is now, good or of age; NULL: nothing, or thrown away */
+	const CredentialValue *old;
 } CredentialRequest;
 
 /* What the server has answered; no redirects are followed. */
@@ -110,6 +113,8 @@ typedef struct CredentialAnswer
 	const char *body;			/* NUL-terminated */
 	Size		body_length;
 	TimestampTz now;
+	TimestampTz sent_at;		/* of the request */
+	const CredentialValue *old; /* as in the request */
 } CredentialAnswer;
 
 /*
@@ -121,6 +126,8 @@ typedef struct CredentialResult
 	char	   *value;
 	TimestampTz expires_at;		/* 0: nothing is said of it, which means
 								 * CREDENTIAL_DEFAULT_LIFE_MS; DT_NOEND: it lasts */
+	TimestampTz renew_at;		/* when to ask again, though it is good for longer (a store
+								 * may have a newer one); 0: when most of its life is over */
 	const char *rotated_secret; /* name of a secret that has a new value now, ... */
 	char	   *rotated_value;	/* ... which is stored before "value" is used; or NULL */
 
@@ -163,9 +170,11 @@ struct CredentialKind
 
 	/*
 	 * In place of both: reads it, quickly and without network, when somebody asks and
-	 * the last value has come of age.  expires_at says when to look again.
+	 * the last value has come of age.  renew_at says when to look again, and expires_at
+	 * how long the value is good if that fails.
 	 */
 	void		(*read_locally) (const CredentialSpec *spec, TimestampTz now,
+								 const CredentialValue *old,
 								 CredentialResult *result);
 };
 
@@ -207,5 +216,12 @@ typedef enum CredentialRejection
  */
 extern CredentialRejection postrider_credential_rejected(const CredentialSpec *spec,
 														 TimestampTz sent_at, bool doubted);
+
+/*
+ * A request made at sent_at with the value was refused, but the value may be right: asks
+ * again, as if renew_at had come, and at most every few seconds.  Unlike above the value is
+ * used until there is another.
+ */
+extern void postrider_credential_doubted(const CredentialSpec *spec, TimestampTz sent_at);
 
 #endif							/* POSTRIDER_CREDENTIAL_H */

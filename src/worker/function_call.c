@@ -352,7 +352,7 @@ call_in_subtransaction(Delivery *delivery, Datum message, CallEnd *end)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	bool		broken_off = false;
+	volatile bool broken_off = false;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
