@@ -24,6 +24,9 @@
 /* What a kind that cannot be read locally is asked for again then. */
 #define LOCAL_RETRY_MS 5000
 
+/* A value that is doubted is fetched again when it has been there for so long. */
+#define DOUBT_AGAIN_US (5 * USECS_PER_SEC)
+
 /* Nobody has asked for so long. */
 #define FORGET_AFTER_MS (6 * 60 * 60 * 1000)
 
@@ -166,20 +169,37 @@ postrider_credential_set_value(Credential *credential, const char *value, Size l
 }
 
 void
-postrider_credential_set_times(Credential *credential, double random)
+postrider_credential_set_times(Credential *credential, const CredentialResult *result,
+							   double random)
 {
-	int64		life = credential->expires_at - credential->fetched_at;
+	TimestampTz fetched_at = credential->fetched_at;
+	int64		life;
 	int64		ahead;
 
+	credential->expires_at = result->expires_at != 0 ? result->expires_at :
+		TimestampTzPlusMilliseconds(fetched_at, CREDENTIAL_DEFAULT_LIFE_MS);
+	credential->renew_at = result->renew_at != 0 ? result->renew_at : DT_NOEND;
+	credential->good_until = credential->expires_at;
 	if (credential->expires_at == DT_NOEND)
-	{
-		credential->renew_at = credential->good_until = DT_NOEND;
 		return;
-	}
+	life = credential->expires_at - fetched_at;
 	ahead = Min((int64) (life * (1 - RENEW_SHARE)), RENEW_MAX_US);
-	credential->renew_at = credential->expires_at - (int64) (ahead * (0.75 + random / 4));
-	credential->good_until = credential->expires_at -
-		Min((int64) (life * MARGIN_SHARE), MARGIN_MAX_US);
+	if (result->renew_at == 0)
+		credential->renew_at = credential->expires_at - (int64) (ahead * (0.75 + random / 4));
+	credential->good_until -= Min((int64) (life * MARGIN_SHARE), MARGIN_MAX_US);
+}
+
+CredentialValue *
+postrider_credential_old(const Credential *credential, CredentialValue *old)
+{
+	if (credential->value == NULL)
+		return NULL;
+	old->value = credential->value;
+	old->length = credential->length;
+	old->number = credential->number;
+	old->fetched_at = credential->fetched_at;
+	old->expires_at = credential->expires_at;
+	return old;
 }
 
 /* Of a kind that is read here and now. */
@@ -187,8 +207,10 @@ static void
 read_locally(Credential *credential, TimestampTz now)
 {
 	CredentialResult result = {0};
+	CredentialValue old;
 
-	credential->spec->kind->read_locally(credential->spec, now, &result);
+	credential->spec->kind->read_locally(credential->spec, now,
+										 postrider_credential_old(credential, &old), &result);
 	if (result.value == NULL)
 	{
 		postrider_credential_set_problem(credential,
@@ -198,25 +220,12 @@ read_locally(Credential *credential, TimestampTz now)
 		return;
 	}
 	credential->fetched_at = now;
-	credential->expires_at = result.expires_at != 0 ? result.expires_at :
-		TimestampTzPlusMilliseconds(now, CREDENTIAL_DEFAULT_LIFE_MS);
-	credential->renew_at = credential->good_until = credential->expires_at;
+	postrider_credential_set_times(credential, &result, 0.5);
 	if (credential->value == NULL || strcmp(credential->value, result.value) != 0)
 		postrider_credential_set_value(credential, result.value, strlen(result.value));
 	else
 		postrider_credential_set_problem(credential, NULL, 0);
 	explicit_bzero(result.value, strlen(result.value));
-}
-
-static CredentialState
-give(const Credential *credential, CredentialValue *value)
-{
-	value->value = credential->value;
-	value->length = credential->length;
-	value->number = credential->number;
-	value->fetched_at = credential->fetched_at;
-	value->expires_at = credential->expires_at;
-	return CREDENTIAL_READY;
 }
 
 /* Does one of them need itself, by way of others? */
@@ -244,15 +253,15 @@ postrider_credential_get(const CredentialSpec *spec, TimestampTz now, Credential
 
 	credential->asked_at = now;
 	may_try = credential->problem == NULL || credential->retry_at <= now;
-	if (spec->kind->read_locally != NULL &&
-		(credential->value == NULL || credential->good_until <= now) && may_try)
+	if (spec->kind->read_locally != NULL && may_try &&
+		(credential->value == NULL || credential->renew_at <= now))
 		read_locally(credential, now);
-	if (credential->value != NULL &&
-		(credential->good_until > now || (spec->kind->read_locally && credential->problem)))
+	if (credential->value != NULL && credential->good_until > now)
 	{
 		if (credential->renew_at <= now && may_try && spec->kind->read_locally == NULL)
 			want(credential);
-		return give(credential, value);
+		(void) postrider_credential_old(credential, value);
+		return CREDENTIAL_READY;
 	}
 	if (credential->problem != NULL && credential->retry_at > now)
 	{
@@ -269,19 +278,21 @@ postrider_credential_get(const CredentialSpec *spec, TimestampTz now, Credential
 		*retry_at = TimestampTzPlusMilliseconds(now, LOCAL_RETRY_MS);
 		return CREDENTIAL_FAILED;
 	}
-	want(credential);
+	if (spec->kind->read_locally == NULL)
+		want(credential);
 	return CREDENTIAL_WAITING;
 }
 
 CredentialState
 postrider_credential_request(Credential *credential, TimestampTz now,
-							 CredentialRequest *request, const char **problem,
-							 TimestampTz *retry_at)
+							 CredentialRequest *request, CredentialValue *old,
+							 const char **problem, TimestampTz *retry_at)
 {
 	Credential *outer = resolving;
 	CredentialState state;
 
 	memset(request, 0, sizeof(*request));
+	request->old = postrider_credential_old(credential, old);
 	credential->waits_for = NULL;
 	*problem = NULL;
 	*retry_at = 0;
@@ -306,6 +317,20 @@ postrider_credential_rejected(const CredentialSpec *spec, TimestampTz sent_at, b
 	postrider_credential_forget_value(credential);
 	credential->good_until = 0;
 	return CREDENTIAL_THROWN_AWAY;
+}
+
+void
+postrider_credential_doubted(const CredentialSpec *spec, TimestampTz sent_at)
+{
+	Credential *credential = postrider_credential_of(spec);
+
+	if (credential->value == NULL || sent_at < credential->fetched_at ||
+		sent_at < credential->fetched_at + DOUBT_AGAIN_US)
+		return;
+	credential->renew_at = Min(credential->renew_at, sent_at);
+	if (spec->kind->read_locally == NULL &&
+		(credential->problem == NULL || credential->retry_at <= sent_at))
+		want(credential);
 }
 
 char *

@@ -94,11 +94,17 @@ extern void postrider_credential_forget_value(Credential *credential);
  */
 extern CredentialState postrider_credential_request(Credential *credential, TimestampTz now,
 													CredentialRequest *request,
+													CredentialValue *old,
 													const char **problem,
 													TimestampTz *retry_at);
 
-/* Sets renew_at and good_until by fetched_at and expires_at; random is in [0, 1). */
-extern void postrider_credential_set_times(Credential *credential, double random);
+/* Fills in what kinds see as the old value; NULL if there is none. */
+extern CredentialValue *postrider_credential_old(const Credential *credential,
+												 CredentialValue *old);
+
+/* Sets all times by fetched_at and what the result says; random is in [0, 1). */
+extern void postrider_credential_set_times(Credential *credential,
+										   const CredentialResult *result, double random);
 
 /* The secrets that it needs, with their versions: "crm:3,key:1"; palloc'd. */
 extern char *postrider_credential_inputs(const Credential *credential, TimestampTz now);
