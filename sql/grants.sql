@@ -79,7 +79,8 @@ to postrider_admin;
 grant select, delete on postrider.topic_version to postrider_admin;
 grant select, delete on postrider.dead_letter to postrider_admin;
 grant select on postrider.message, postrider.attempt, postrider.pending, postrider.progress to postrider_admin;
-grant select (name, created_at, updated_at) on postrider.secret to postrider_admin;
+grant select, update (description, expires_at, warn_before) on postrider.secret to postrider_admin;
+grant select (name, version, retires_at, created_at) on postrider.secret_version to postrider_admin;
 grant execute on function
 	postrider.send_test(text, jsonb, text, text, text, jsonb),
 	postrider.preview(text, jsonb, text, text, jsonb),
@@ -94,7 +95,7 @@ grant execute on function
 	postrider.off_message(text, regprocedure, text),
 	postrider.touched_nothing(text, text),
 	postrider.progress_status(),
-	postrider.set_secret(text, text),
+	postrider.set_secret(text, text, interval, timestamptz, interval, text, text),
 	postrider.is_topic_pattern(text),
 	postrider.next_id()
 to postrider_admin;
@@ -102,6 +103,7 @@ to postrider_admin;
 -- Configuration is dumped; messages, attempts and pending rows are not, so that
 -- restoring a dump never sends again what was sent.
 select pg_catalog.pg_extension_config_dump('postrider.secret', '');
+select pg_catalog.pg_extension_config_dump('postrider.secret_version', '');
 select pg_catalog.pg_extension_config_dump('postrider.schema', '');
 select pg_catalog.pg_extension_config_dump('postrider.topic', '');
 select pg_catalog.pg_extension_config_dump('postrider.mapping', '');

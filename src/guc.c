@@ -25,6 +25,7 @@ char	   *postrider_proxy_secret;
 char	   *postrider_proxy_ca_file;
 char	   *postrider_no_proxy;
 char	   *postrider_key_file;
+char	   *postrider_key_command;
 char	   *postrider_traceparent;
 int			postrider_validation = POSTRIDER_VALIDATION_STRICT;
 
@@ -135,6 +136,13 @@ postrider_guc_define(void)
 							   "A path relative to the data directory, or an absolute one.",
 							   &postrider_key_file,
 							   "postrider.key",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   NULL, NULL, NULL);
+	DefineCustomStringVariable("postrider.key_command",
+							   "Command that prints the key that encrypts secrets, in place of postrider.key_file.",
+							   "Run by /bin/sh, once until the settings are loaded again.",
+							   &postrider_key_command,
+							   "",
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 							   NULL, NULL, NULL);
 

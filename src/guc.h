@@ -22,6 +22,7 @@ extern char *postrider_proxy_secret;
 extern char *postrider_proxy_ca_file;
 extern char *postrider_no_proxy;
 extern char *postrider_key_file;
+extern char *postrider_key_command;
 extern char *postrider_traceparent;
 
 /* What becomes of a payload that does not match the schema of its topic. */

@@ -122,9 +122,7 @@ typedef struct Endpoint
 	char	   *function;		/* called in place of a request, as ... */
 	char	   *run_as;			/* ... this role; NULL: url is a URL */
 	Policy		policy;			/* limits, breaker, order, batches */
-	unsigned char *signing_key; /* NULL: do not sign */
-	Size		signing_key_length;
-	char	   *signing_error;	/* the secret is needed but cannot be read */
+	char	   *signing_secret; /* name; NULL: do not sign */
 	MemoryContext policy_context;	/* holds the strings above */
 
 	Lane	   *lane;			/* delivery state */

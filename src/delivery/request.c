@@ -310,16 +310,51 @@ body_length_of(const Request *request, const Delivery *delivery)
 }
 
 /*
+ * The header with a signature by each version of the secret that is in force, separated
+ * by spaces: so a receiver may have the old or the new one during a rotation.
+ */
+static bool
+write_signatures(Request *request, Delivery *delivery, int64 unix_time, TimestampTz now,
+				 const char **problem)
+{
+	const char *name = delivery->endpoint->signing_secret;
+	const char *id = request->id + strlen("webhook-id: ");
+	char	   *end = request->signature;
+	const SecretVersion *versions;
+	int			count;
+
+	if (postrider_secret_find(name, now, &versions, &count, problem) != SECRET_READY)
+		return false;
+	for (int i = 0; i < count; i++)
+	{
+		strcpy(end, i == 0 ? "webhook-signature: " : " ");
+		end += strlen(end);
+		if (!versions[i].signing_key)
+			*problem = psprintf("secret \"%s\" is no signing secret", name);
+		else if (!postrider_signature_v1(versions[i].signing_key,
+										 versions[i].signing_key_length, id, unix_time,
+										 body_of(request, delivery),
+										 body_length_of(request, delivery), end))
+			*problem = "the request could not be signed";
+		else
+		{
+			end += strlen(end);
+			continue;
+		}
+		return false;
+	}
+	return true;
+}
+
+/*
  * Standard Webhooks headers.  The id is the same at every attempt (but for that of a
  * batch), the time is that of the attempt.
  */
 static bool
-sign(Request *request, Delivery *delivery, TimestampTz now)
+sign(Request *request, Delivery *delivery, TimestampTz now, const char **problem)
 {
 	static const char id_name[] = "webhook-id: ";
 	static const char timestamp_name[] = "webhook-timestamp: ";
-	static const char signature_name[] = "webhook-signature: ";
-	const Endpoint *endpoint = delivery->endpoint;
 	const Message *message = delivery->message;
 	int64		unix_time = now / USECS_PER_SEC + POSTGRES_EPOCH_UNIX_S;
 
@@ -329,16 +364,9 @@ sign(Request *request, Delivery *delivery, TimestampTz now)
 	snprintf(request->timestamp, sizeof(request->timestamp), "%s" INT64_FORMAT,
 			 timestamp_name, unix_time);
 	request->signature[0] = '\0';
-	if (endpoint->signing_key == NULL)
+	if (delivery->endpoint->signing_secret == NULL)
 		return true;
-
-	memcpy(request->signature, signature_name, sizeof(signature_name));
-	return postrider_signature_v1(endpoint->signing_key,
-								  endpoint->signing_key_length,
-								  request->id + sizeof(id_name) - 1, unix_time,
-								  body_of(request, delivery),
-								  body_length_of(request, delivery),
-								  request->signature + sizeof(signature_name) - 1);
+	return write_signatures(request, delivery, unix_time, now, problem);
 }
 
 /*
@@ -421,12 +449,10 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 	CURL	   *easy = request->easy;
 	const char *problem;
 
-	if (endpoint->signing_error || !sign(request, delivery, now))
+	if (!sign(request, delivery, now, &problem))
 	{
 		delivery->result.error_code = "secret";
-		delivery->result.error = pstrdup(endpoint->signing_error ?
-										 endpoint->signing_error :
-										 "the request could not be signed");
+		delivery->result.error = pstrdup(problem);
 		return false;
 	}
 	if (!postrider_connection_set_url(easy, &request->connection,

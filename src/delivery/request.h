@@ -21,6 +21,7 @@
 #include "delivery/connection.h"
 #include "delivery/governor.h"
 #include "model.h"
+#include "security/secret_set.h"
 #include "security/signature.h"
 
 /*
@@ -76,7 +77,8 @@ typedef struct Request
 	 */
 	char		id[64];
 	char		timestamp[48];
-	char		signature[sizeof("webhook-signature: ") + POSTRIDER_SIGNATURE_SIZE];
+	char		signature[sizeof("webhook-signature: ") +
+						  SECRET_MAX_VERSIONS * POSTRIDER_SIGNATURE_SIZE];
 	char	   *traceparent;
 	char	   *idempotency_key;
 	struct curl_slist own_headers[REQUEST_OWN_HEADERS];
