@@ -13,6 +13,7 @@
 #include "delivery/connection.h"
 #include "delivery/side_request.h"
 #include "lib/ilist.h"
+#include "security/scrub.h"
 #include "security/secret_set.h"
 #include "util/text.h"
 #include "utils/memutils.h"
@@ -30,11 +31,13 @@ struct SideRequest
 	char	   *body;			/* what is sent ... */
 	Size		body_length;
 	TimestampTz sent_at;
+	TimestampTz ended_at;
 	CURLcode	code;
 	bool		too_large;
 	bool		headers_complete;
 	Size		header_length;
 	Size		answer_length;
+	Scrubber   *hidden;			/* what must not be seen in an error */
 	char		curl_error[CURL_ERROR_SIZE];
 	char	   *header_space;	/* ... and what comes back, */
 	char	   *answer;			/* each with a byte for NUL */
@@ -186,6 +189,22 @@ set_up(SideRequest *side, const CredentialRequest *request, const char **problem
 	return true;
 }
 
+static void
+hide(SideRequest *side, const CredentialRequest *request)
+{
+	ListCell   *cell;
+
+	side->hidden = postrider_scrubber_make(side->context);
+	foreach(cell, request->hidden)
+		postrider_scrubber_add(side->hidden, lfirst(cell), strlen(lfirst(cell)));
+}
+
+void
+postrider_side_request_scrub(const SideRequest *side, char *text)
+{
+	text[postrider_scrub(side->hidden, text, strlen(text))] = '\0';
+}
+
 SideRequest *
 postrider_side_request_make(const CredentialRequest *request, void *owner,
 							const char **problem)
@@ -198,6 +217,7 @@ postrider_side_request_make(const CredentialRequest *request, void *owner,
 	side->owner = owner;
 	side->header_space = MemoryContextAlloc(context, SIDE_HEADER_BYTES + 1);
 	side->answer = MemoryContextAlloc(context, SIDE_BODY_BYTES + 1);
+	hide(side, request);
 	side->easy = curl_easy_init();
 	*problem = pstrdup("cannot be asked: there is no memory");
 	if (side->easy != NULL && set_up(side, request, problem))
@@ -230,6 +250,7 @@ postrider_side_request_end(CURL *easy, CURLcode code)
 		curl_multi_remove_handle(side->multi, easy);
 		side->multi = NULL;
 		side->code = code;
+		side->ended_at = GetCurrentTimestamp();
 		dlist_delete(&side->node);
 		running_count--;
 		dlist_push_tail(&ended, &side->node);
@@ -283,7 +304,7 @@ describe(SideRequest *side)
 }
 
 void
-postrider_side_request_read(SideRequest *side, TimestampTz now, SideEnd *end)
+postrider_side_request_read(SideRequest *side, SideEnd *end)
 {
 	long		status = 0;
 
@@ -300,7 +321,7 @@ postrider_side_request_read(SideRequest *side, TimestampTz now, SideEnd *end)
 	end->answer.headers = side->header_space;
 	end->answer.body = side->answer;
 	end->answer.body_length = side->answer_length;
-	end->answer.now = now;
+	end->answer.now = side->ended_at;
 	end->answer.sent_at = side->sent_at;
 }
 
@@ -314,6 +335,7 @@ postrider_side_request_free(SideRequest *side)
 		curl_easy_cleanup(side->easy);
 	if (side->body)
 		explicit_bzero(side->body, side->body_length);
+	postrider_scrubber_wipe(side->hidden);
 	explicit_bzero(side->answer, side->answer_length);
 	explicit_bzero(side->header_space, side->header_length);
 	MemoryContextDelete(side->context);

@@ -53,7 +53,10 @@ extern int	postrider_side_requests_running(void);
 extern SideRequest *postrider_side_request_next(void);
 
 extern void *postrider_side_request_owner(const SideRequest *side);
-extern void postrider_side_request_read(SideRequest *side, TimestampTz now, SideEnd *end);
+extern void postrider_side_request_read(SideRequest *side, SideEnd *end);
+
+/* Takes out of a text what the request has said must not be seen; in place. */
+extern void postrider_side_request_scrub(const SideRequest *side, char *text);
 
 /* Wipes and frees it. */
 extern void postrider_side_request_free(SideRequest *side);

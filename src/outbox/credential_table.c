@@ -146,10 +146,10 @@ read_value(uint64 row, Credential *credential)
 		postrider_credential_forget_value(credential);
 		return;
 	}
-	postrider_secret_require_keys(&ring);
-	value = postrider_secret_open(&ring, &label, DatumGetByteaPP(ciphertext), &length, NULL,
-								  &reason);
-	explicit_bzero(&ring, sizeof(ring));
+	value = !postrider_key_ring_read(&ring, &reason) ? NULL :
+		postrider_secret_open(&ring, &label, DatumGetByteaPP(ciphertext), &length, NULL,
+							  &reason);
+	postrider_key_ring_wipe(&ring);
 	if (value == NULL)
 	{
 		postrider_credential_forget_value(credential);
@@ -317,7 +317,7 @@ postrider_credential_table_store(Credential *credential, const char *value, Size
 	postrider_secret_require_keys(&ring);
 	values[0] = CStringGetTextDatum(credential->id);
 	values[1] = PointerGetDatum(postrider_secret_seal(&ring, &label, value, length));
-	explicit_bzero(&ring, sizeof(ring));
+	postrider_key_ring_wipe(&ring);
 	values[2] = TimestampTzGetDatum(credential->fetched_at);
 	values[3] = TimestampTzGetDatum(credential->renew_at);
 	values[4] = TimestampTzGetDatum(credential->good_until);

@@ -163,6 +163,7 @@ postrider_credential_set_value(Credential *credential, const char *value, Size l
 	credential->value = copy;
 	credential->length = length;
 	credential->number = next_number++;
+	credential->taken_at = GetCurrentTimestamp();
 	credential->rejected_at = 0;
 	postrider_credential_set_problem(credential, NULL, 0);
 	postrider_secret_scrub_add(copy, length);
@@ -309,7 +310,7 @@ postrider_credential_rejected(const CredentialSpec *spec, TimestampTz sent_at, b
 {
 	Credential *credential = postrider_credential_of(spec);
 
-	if (credential->value == NULL || sent_at < credential->fetched_at)
+	if (credential->value == NULL || sent_at < credential->taken_at)
 		return CREDENTIAL_REPLACED;
 	if (doubted && credential->after_rejection)
 		return CREDENTIAL_REJECTED_AGAIN;
@@ -324,8 +325,7 @@ postrider_credential_doubted(const CredentialSpec *spec, TimestampTz sent_at)
 {
 	Credential *credential = postrider_credential_of(spec);
 
-	if (credential->value == NULL || sent_at < credential->fetched_at ||
-		sent_at < credential->fetched_at + DOUBT_AGAIN_US)
+	if (credential->value == NULL || sent_at < credential->taken_at + DOUBT_AGAIN_US)
 		return;
 	credential->renew_at = Min(credential->renew_at, sent_at);
 	if (spec->kind->read_locally == NULL &&

@@ -43,6 +43,7 @@ typedef struct Credential
 	char	   *value;			/* NULL: none */
 	Size		length;
 	uint64		number;
+	TimestampTz taken_at;		/* since when this process uses it */
 	TimestampTz fetched_at;
 	TimestampTz renew_at;		/* from here on whoever asks has it renewed */
 	TimestampTz good_until;		/* a moment before it expires */
@@ -65,6 +66,7 @@ typedef struct Credential
 	BreakerState breaker;
 	int			failures;		/* in a row */
 	bool		is_probe;
+	bool		replaces_rejected;	/* what is fetched does */
 	TimestampTz sent_at;
 } Credential;
 
