@@ -39,6 +39,8 @@
 #include "delivery/request.h"
 #include "delivery/response.h"
 #include "delivery/retry.h"
+#include "delivery/secure.h"
+#include "delivery/side_request.h"
 #include "delivery/watch.h"
 #include "guc.h"
 #include "libpq/pqsignal.h"
@@ -68,6 +70,12 @@ static TimestampTz curl_deadline = DT_NOEND;
 static dlist_head ready_lanes = DLIST_STATIC_INIT(ready_lanes);
 static int	ready_count = 0;
 static pairingheap *blocked_lanes = NULL;
+
+/* Lanes that wait for a credential, or for the next try to get one. */
+static dlist_head waiting_lanes = DLIST_STATIC_INIT(waiting_lanes);
+
+/* What is said about credentials when lanes ask; emptied again and again. */
+static MemoryContext ask_context = NULL;
 
 /* Deliveries whose functions are to be called; at most one of each lane. */
 static dlist_head calls = DLIST_STATIC_INIT(calls);
@@ -120,6 +128,8 @@ postrider_engine_start(void)
 				 errmsg("could not start libcurl")));
 	engine_context = AllocSetContextCreate(TopMemoryContext, "postrider engine",
 										   ALLOCSET_DEFAULT_SIZES);
+	ask_context = AllocSetContextCreate(TopMemoryContext, "postrider engine credentials",
+										ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	blocked_lanes = pairingheap_allocate(compare_ready, NULL);
 	MemoryContextSwitchTo(old);
@@ -160,6 +170,56 @@ leave_state(Lane *lane)
 	lane->state = LANE_RESTING;
 }
 
+/*
+ * Asks for the credentials that requests of the lane need.  Strings are valid until the
+ * next call.
+ */
+static AuthState
+ask_credentials(const Lane *lane, TimestampTz now, const char **problem,
+				const char **error_code, TimestampTz *retry_at)
+{
+	const Endpoint *endpoint = lane->endpoint;
+	MemoryContext old;
+	AuthState	state;
+
+	if (endpoint->auth == NULL && endpoint->signing == NULL && endpoint->auth_problem == NULL)
+		return AUTH_READY;
+	MemoryContextReset(ask_context);
+	old = MemoryContextSwitchTo(ask_context);
+	*problem = NULL;
+	*retry_at = 0;
+	state = postrider_secure_ready(endpoint, now, problem, error_code, retry_at);
+	MemoryContextSwitchTo(old);
+	return state;
+}
+
+/*
+ * Does the lane wait for a credential?  Then *ready_at says until when: DT_NOEND while it is
+ * fetched, or, when a failure has been told by an attempt, until the next try.
+ */
+static bool
+waits_for_credential(Lane *lane, TimestampTz now, TimestampTz *ready_at)
+{
+	const char *problem;
+	const char *error_code;
+	TimestampTz retry_at;
+	AuthState	state = ask_credentials(lane, now, &problem, &error_code, &retry_at);
+	bool		waits = state == AUTH_WAITING ||
+		(state == AUTH_FAILED && lane->failed_until > now);
+
+	if (lane->waits_for_credential != waits)
+	{
+		if (waits)
+			dlist_push_tail(&waiting_lanes, &lane->waiting_node);
+		else
+			dlist_delete(&lane->waiting_node);
+		lane->waits_for_credential = waits;
+	}
+	if (waits)
+		*ready_at = state == AUTH_WAITING ? DT_NOEND : lane->failed_until;
+	return waits;
+}
+
 /* Puts a lane where it belongs by its state now. */
 static void
 update_lane(Lane *lane, TimestampTz now)
@@ -172,7 +232,10 @@ update_lane(Lane *lane, TimestampTz now)
 	{
 		ready_at = Max(postrider_governor_next(&lane->governor, now), lane->blocked_until);
 		ready_at = Max(ready_at, postrider_batch_ready_at(lane, now));
-		/* The result of the breaker's probe comes here again. */
+		if (ready_at <= now)
+			(void) waits_for_credential(lane, now, &ready_at);
+
+		/* The result of the breaker's probe comes here again, and so do credentials. */
 		state = ready_at == DT_NOEND ? LANE_RESTING :
 			ready_at > now ? LANE_BLOCKED : LANE_READY;
 	}
@@ -437,6 +500,46 @@ fail_request(Request *request, Delivery *delivery, TimestampTz now)
 		fail_unsent(dlist_container(Delivery, node, dlist_pop_head_node(&request->batch)), now);
 }
 
+static void
+note_result(Lane *lane, const AttemptResult *result, TimestampTz now)
+{
+	if (result->outcome == OUTCOME_DELIVERED)
+	{
+		lane->last_success_at = now;
+		return;
+	}
+	strlcpy(lane->last_error, result->error ? result->error : "", sizeof(lane->last_error));
+	lane->last_error[pg_mbcliplen(lane->last_error, strlen(lane->last_error),
+								  sizeof(lane->last_error) - 1)] = '\0';
+	lane->last_error_at = now;
+}
+
+/*
+ * A credential cannot be had: one delivery tells of it by an attempt that failed, and the
+ * others wait until it is tried again.
+ */
+static bool
+tell_failure(Lane *lane, TimestampTz now)
+{
+	const char *problem;
+	const char *error_code;
+	TimestampTz retry_at;
+	Delivery   *delivery;
+
+	if (ask_credentials(lane, now, &problem, &error_code, &retry_at) != AUTH_FAILED ||
+		retry_at <= now)
+		return false;
+	lane->failed_until = retry_at;
+	delivery = take_next(lane, now);
+	if (delivery == NULL)
+		return true;
+	delivery->result.error_code = error_code;
+	delivery->result.error = pstrdup(problem ? problem : "a credential is missing");
+	note_result(lane, &delivery->result, now);
+	fail_unsent(delivery, now);
+	return true;
+}
+
 /*
  * Sends the next delivery of a lane, or a batch, or ends it if it cannot be sent;
  * false if the lane may not send now.
@@ -448,6 +551,8 @@ send_next(Lane *lane, TimestampTz now)
 	Request    *request;
 	Permit		permit;
 
+	if (tell_failure(lane, now))
+		return true;
 	if (!postrider_governor_take(&lane->governor, now, &permit, report, lane->endpoint))
 		return false;
 	delivery = take_next(lane, now);
@@ -510,20 +615,6 @@ start_requests(TimestampTz now)
 	}
 }
 
-static void
-note_result(Lane *lane, const AttemptResult *result, TimestampTz now)
-{
-	if (result->outcome == OUTCOME_DELIVERED)
-	{
-		lane->last_success_at = now;
-		return;
-	}
-	strlcpy(lane->last_error, result->error ? result->error : "", sizeof(lane->last_error));
-	lane->last_error[pg_mbcliplen(lane->last_error, strlen(lane->last_error),
-								  sizeof(lane->last_error) - 1)] = '\0';
-	lane->last_error_at = now;
-}
-
 /* Tells the governor of a lane how a request has ended. */
 static void
 govern(Lane *lane, const Request *request, const Judgement *judgement,
@@ -547,13 +638,16 @@ govern(Lane *lane, const Request *request, const Judgement *judgement,
 
 /* Decides what a result means for a delivery and hands it back. */
 static void
-end_delivery(Delivery *delivery, int64 retry_after_ms, double random, TimestampTz now)
+end_delivery(Delivery *delivery, const Request *request, int64 retry_after_ms, double random,
+			 TimestampTz now)
 {
 	AttemptResult *result = &delivery->result;
 
 	if (result->outcome == OUTCOME_RETRY)
 		postrider_retry_decide(result, delivery->endpoint, delivery->attempts + 1,
 							   retry_after_ms, delivery->message->expires_at, now, random);
+	if (result->outcome == OUTCOME_RETRY && request->token_renewed)
+		result->retry_at = now;
 	finish_attempt(delivery);
 }
 
@@ -580,8 +674,40 @@ end_batch(Request *request, const Judgement *judgement, double random, Timestamp
 
 		if (taken && delivery->result.outcome != OUTCOME_DELIVERED)
 			note_result(lane, &delivery->result, now);
-		end_delivery(delivery, judgement->retry_after_ms, random, now);
+		end_delivery(delivery, request, judgement->retry_after_ms, random, now);
 	}
+}
+
+/*
+ * The receiver says that the token is not good: it is thrown away, and the delivery tried
+ * again at once with the next one; but not if that was so already of a token that was
+ * fetched for the same reason.
+ */
+static bool
+renew_token(Lane *lane, const Judgement *judgement, AttemptResult *result)
+{
+	const char *what;
+	bool		worth_trying;
+
+	if (!judgement->refresh_token)
+	{
+		if (judgement->answered)
+			lane->token_doubted = lane->token_renewed = false;
+		return false;
+	}
+	worth_trying = lane->endpoint->auth != NULL &&
+		postrider_auth_rejected(lane->endpoint->auth, result->started_at, lane->token_doubted);
+	what = worth_trying ? "its token is thrown away, and the message sent again with a new one" :
+		lane->token_renewed ? "also to a token that was fetched anew for that reason" : NULL;
+	if (what != NULL)
+		result->error = psprintf("the receiver answered with status %d: %s",
+								 result->status_code, what);
+	lane->token_doubted = true;
+	if (!worth_trying)
+		return false;
+	lane->token_renewed = true;
+	result->outcome = OUTCOME_RETRY;
+	return true;
 }
 
 /* A request has ended. */
@@ -598,6 +724,7 @@ end_request(Request *request, CURLcode code, TimestampTz now)
 
 	postrider_judge(request, code, now, result, &judgement);
 	postrider_response_keep(request, result);
+	request->token_renewed = renew_token(lane, &judgement, result);
 	disable = result->disable_endpoint;
 	if (judgement.retry_after_ms > 0)
 		lane->blocked_until = Max(lane->blocked_until,
@@ -611,7 +738,7 @@ end_request(Request *request, CURLcode code, TimestampTz now)
 	if (request->batch_count > 0)
 		end_batch(request, &judgement, random, now);
 	else
-		end_delivery(delivery, judgement.retry_after_ms, random, now);
+		end_delivery(delivery, request, judgement.retry_after_ms, random, now);
 	postrider_request_release(request);
 	if (disable && endpoint->enabled)
 		report(endpoint, GOVERNOR_DISABLED, NULL);
@@ -634,6 +761,8 @@ collect(TimestampTz now)
 		Request    *request;
 
 		if (message->msg != CURLMSG_DONE)
+			continue;
+		if (postrider_side_request_end(easy, code))
 			continue;
 		curl_easy_getinfo(easy, CURLINFO_PRIVATE, &request);
 		curl_multi_remove_handle(multi, easy);
@@ -771,8 +900,26 @@ postrider_engine_endpoint_changed(Endpoint *endpoint)
 	update_gate(endpoint, now);
 	if (!endpoint->enabled || endpoint->deleted)
 		empty_lane(endpoint->lane, now);
+	endpoint->lane->failed_until = 0;
 	update_lane(endpoint->lane, now);
 	MemoryContextSwitchTo(old);
+}
+
+void
+postrider_engine_credentials_changed(TimestampTz now)
+{
+	MemoryContext old = MemoryContextSwitchTo(engine_context);
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &waiting_lanes)
+		update_lane(dlist_container(Lane, waiting_node, iter.cur), now);
+	MemoryContextSwitchTo(old);
+}
+
+CURLM *
+postrider_engine_multi(void)
+{
+	return multi;
 }
 
 bool
@@ -787,6 +934,8 @@ void
 postrider_engine_forget(Endpoint *endpoint)
 {
 	Assert(endpoint->lane->state == LANE_RESTING);
+	if (endpoint->lane->waits_for_credential)
+		dlist_delete(&endpoint->lane->waiting_node);
 	postrider_request_discard_idle(endpoint);
 	postrider_key_gate_forget(endpoint);
 	pfree(endpoint->lane);

@@ -11,6 +11,8 @@
 
 #include "postgres.h"
 
+#include <curl/curl.h>
+
 #include "delivery/lane.h"
 #include "model.h"
 
@@ -61,6 +63,12 @@ extern long postrider_engine_timeout_ms(TimestampTz now);
  * handed back to be held, those of a deleted one as cancelled.
  */
 extern void postrider_engine_endpoint_changed(Endpoint *endpoint);
+
+/* Credentials were fetched, or could not be: lanes that wait for one ask again. */
+extern void postrider_engine_credentials_changed(TimestampTz now);
+
+/* For requests that are no deliveries: delivery/side_request.h. */
+extern CURLM *postrider_engine_multi(void);
 
 /* True if nothing in the engine refers to the endpoint any more. */
 extern bool postrider_engine_endpoint_idle(const Endpoint *endpoint);

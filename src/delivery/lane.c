@@ -47,6 +47,8 @@ postrider_lane_shift(Lane *lane, int64 microseconds)
 		lane->blocked_until += microseconds;
 	if (lane->progress_at != 0)
 		lane->progress_at += microseconds;
+	if (lane->failed_until != 0)
+		lane->failed_until += microseconds;
 	lane->batch_limit_until += microseconds;
 	lane->ready_at += microseconds;
 	if (lane->kept_at != 0)

@@ -77,6 +77,12 @@ struct Lane
 	TimestampTz kept_at;
 	bool		is_kept;		/* there is a row for it */
 	bool		was_enabled;	/* when the configuration was read last */
+	bool		waits_for_credential;	/* it is in the engine's list of those */
+	dlist_node	waiting_node;	/* ... here */
+	TimestampTz failed_until;	/* that a credential cannot be had has been told,
+								 * and is not tried again before; or 0 */
+	bool		token_doubted;	/* the last answer was that the token is not good, ... */
+	bool		token_renewed;	/* ... and it was thrown away for that */
 	LaneState	state;
 	TimestampTz ready_at;		/* of a blocked lane */
 	Governor	governor;

@@ -200,9 +200,9 @@ hide(SideRequest *side, const CredentialRequest *request)
 }
 
 void
-postrider_side_request_scrub(const SideRequest *side, char *text)
+postrider_side_request_scrub(const SideRequest *side, char *string)
 {
-	text[postrider_scrub(side->hidden, text, strlen(text))] = '\0';
+	string[postrider_scrub(side->hidden, string, strlen(string))] = '\0';
 }
 
 SideRequest *

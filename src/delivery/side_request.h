@@ -56,7 +56,7 @@ extern void *postrider_side_request_owner(const SideRequest *side);
 extern void postrider_side_request_read(SideRequest *side, SideEnd *end);
 
 /* Takes out of a text what the request has said must not be seen; in place. */
-extern void postrider_side_request_scrub(const SideRequest *side, char *text);
+extern void postrider_side_request_scrub(const SideRequest *side, char *string);
 
 /* Wipes and frees it. */
 extern void postrider_side_request_free(SideRequest *side);

@@ -78,15 +78,15 @@ make_id(const CredentialSpec *spec, char id[CREDENTIAL_ID_SIZE])
 {
 	unsigned char digest[EVP_MAX_MD_SIZE];
 	unsigned int length;
-	char	   *text = psprintf("%s\n%s", spec->kind->name,
+	char	   *whole = psprintf("%s\n%s", spec->kind->name,
 								JsonbToCString(NULL, &spec->document->root,
 											   VARSIZE(spec->document)));
 
-	if (!EVP_Digest(text, strlen(text), digest, &length, EVP_sha256(), NULL))
+	if (!EVP_Digest(whole, strlen(whole), digest, &length, EVP_sha256(), NULL))
 		return false;
 	for (unsigned int i = 0; i < length; i++)
 		snprintf(id + 2 * i, 3, "%02x", digest[i]);
-	pfree(text);
+	pfree(whole);
 	return true;
 }
 

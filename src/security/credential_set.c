@@ -336,10 +336,10 @@ postrider_credential_doubted(const CredentialSpec *spec, TimestampTz sent_at)
 char *
 postrider_credential_inputs(const Credential *credential, TimestampTz now)
 {
-	StringInfoData text;
+	StringInfoData out;
 	ListCell   *cell;
 
-	initStringInfo(&text);
+	initStringInfo(&out);
 	foreach(cell, credential->spec->secrets)
 	{
 		const char *name = lfirst(cell);
@@ -347,11 +347,11 @@ postrider_credential_inputs(const Credential *credential, TimestampTz now)
 		const char *problem;
 		int			count;
 
-		appendStringInfo(&text, "%s%s:", text.len > 0 ? "," : "", name);
+		appendStringInfo(&out, "%s%s:", out.len > 0 ? "," : "", name);
 		if (postrider_secret_find(name, now, &versions, &count, &problem) == SECRET_READY)
-			appendStringInfo(&text, "%d", versions[0].version);
+			appendStringInfo(&out, "%d", versions[0].version);
 	}
-	return text.data;
+	return out.data;
 }
 
 void

@@ -84,7 +84,7 @@ split_signature(const unsigned char *der, Size length, unsigned char bytes[2 * E
 
 /* Appends ".signature". */
 static bool
-append_signature(StringInfo text, EVP_PKEY *key, JwtAlgorithm algorithm)
+append_signature(StringInfo out, EVP_PKEY *key, JwtAlgorithm algorithm)
 {
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
 	size_t		length = (size_t) EVP_PKEY_size(key);
@@ -92,8 +92,8 @@ append_signature(StringInfo text, EVP_PKEY *key, JwtAlgorithm algorithm)
 	unsigned char pair[2 * ES256_BYTES];
 	bool		done = context != NULL &&
 		EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, key) == 1 &&
-		EVP_DigestSign(context, signature, &length, (const unsigned char *) text->data,
-					   text->len) == 1;
+		EVP_DigestSign(context, signature, &length, (const unsigned char *) out->data,
+					   out->len) == 1;
 
 	EVP_MD_CTX_free(context);
 	if (done && algorithm == JWT_ES256)
@@ -104,7 +104,7 @@ append_signature(StringInfo text, EVP_PKEY *key, JwtAlgorithm algorithm)
 	}
 	ERR_clear_error();
 	if (done)
-		appendStringInfo(text, ".%s", postrider_digest_encode(DIGEST_BASE64URL, signature,
+		appendStringInfo(out, ".%s", postrider_digest_encode(DIGEST_BASE64URL, signature,
 															  length));
 	return done;
 }
@@ -179,17 +179,17 @@ postrider_jwt_sign(const JwtKey *key, const JwtClaims *claims, const char **prob
 {
 	EVP_PKEY   *private_key = read_key(key, problem);
 	char	   *claims_text = make_claims(claims);
-	StringInfoData text;
+	StringInfoData out;
 	bool		done;
 
 	if (private_key == NULL)
 		return NULL;
-	initStringInfo(&text);
-	appendStringInfo(&text, "%s.%s", make_header(key), claims_text ? claims_text : "");
-	done = claims_text != NULL && append_signature(&text, private_key, key->algorithm);
+	initStringInfo(&out);
+	appendStringInfo(&out, "%s.%s", make_header(key), claims_text ? claims_text : "");
+	done = claims_text != NULL && append_signature(&out, private_key, key->algorithm);
 	EVP_PKEY_free(private_key);
 	if (done)
-		return text.data;
+		return out.data;
 	*problem = pstrdup("could not be used to sign");
 	return NULL;
 }

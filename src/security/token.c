@@ -192,11 +192,11 @@ postrider_token_secret(const char *name, TimestampTz now, CredentialRequest *req
 
 /* application/x-www-form-urlencoded */
 static void
-append_encoded(StringInfo out, const char *text)
+append_encoded(StringInfo out, const char *value)
 {
 	static const char digits[] = "0123456789ABCDEF";
 
-	for (const unsigned char *c = (const unsigned char *) text; *c; c++)
+	for (const unsigned char *c = (const unsigned char *) value; *c; c++)
 	{
 		if ((*c >= '0' && *c <= '9') || (*c >= 'A' && *c <= 'Z') ||
 			(*c >= 'a' && *c <= 'z') || strchr("-._~", *c))

@@ -79,21 +79,21 @@ seconds_at(const Jsonb *document, const char *key)
 {
 	JsonbValue	space;
 	JsonbValue *value = member(document, key, &space);
-	char	   *text = NULL;
+	char	   *number = NULL;
 	char	   *end;
 	double		seconds;
 
 	if (value == NULL)
 		return -1;
 	if (value->type == jbvString)
-		text = pnstrdup(value->val.string.val, value->val.string.len);
+		number = pnstrdup(value->val.string.val, value->val.string.len);
 	else if (value->type == jbvNumeric)
-		text = DatumGetCString(DirectFunctionCall1(numeric_out,
+		number = DatumGetCString(DirectFunctionCall1(numeric_out,
 												   NumericGetDatum(value->val.numeric)));
-	if (text == NULL)
+	if (number == NULL)
 		return -1;
-	seconds = strtod(text, &end);
-	return end == text || *end != '\0' || !(seconds > 0) ? -1 : Min(seconds, MAX_LIFE_S);
+	seconds = strtod(number, &end);
+	return end == number || *end != '\0' || !(seconds > 0) ? -1 : Min(seconds, MAX_LIFE_S);
 }
 
 /* Can it be put into a header? */

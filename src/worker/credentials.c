@@ -590,6 +590,12 @@ postrider_credentials_run(CURLM *multi, TimestampTz now, void (*refresh) (void))
 	return result;
 }
 
+void
+postrider_credentials_finish(TimestampTz now)
+{
+	end_requests(now);
+}
+
 TimestampTz
 postrider_credentials_due(void)
 {

@@ -22,6 +22,9 @@
  */
 extern bool postrider_credentials_run(CURLM *multi, TimestampTz now, void (*refresh) (void));
 
+/* Only stores what fetches have brought, and begins none. */
+extern void postrider_credentials_finish(TimestampTz now);
+
 /* When it should be called again; DT_NOEND if nothing is to be expected. */
 extern TimestampTz postrider_credentials_due(void);
 
