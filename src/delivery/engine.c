@@ -52,6 +52,9 @@
 /* The engine returns to its caller after so many ended deliveries. */
 #define FINISHED_PER_RUN 256
 
+/* A lane whose credentials are being fetched looks again after so long, if untold. */
+#define CREDENTIAL_LOOK_MS 1000
+
 /* Sockets that we ask for; one in two may be a kept connection that rests. */
 #define SOCKETS_WANTED 4096
 
@@ -71,11 +74,8 @@ static dlist_head ready_lanes = DLIST_STATIC_INIT(ready_lanes);
 static int	ready_count = 0;
 static pairingheap *blocked_lanes = NULL;
 
-/* Lanes that wait for a credential, or for the next try to get one. */
+/* Lanes whose requests need a credential that is not there. */
 static dlist_head waiting_lanes = DLIST_STATIC_INIT(waiting_lanes);
-
-/* What is said about credentials when lanes ask; emptied again and again. */
-static MemoryContext ask_context = NULL;
 
 /* Deliveries whose functions are to be called; at most one of each lane. */
 static dlist_head calls = DLIST_STATIC_INIT(calls);
@@ -128,8 +128,6 @@ postrider_engine_start(void)
 				 errmsg("could not start libcurl")));
 	engine_context = AllocSetContextCreate(TopMemoryContext, "postrider engine",
 										   ALLOCSET_DEFAULT_SIZES);
-	ask_context = AllocSetContextCreate(TopMemoryContext, "postrider engine credentials",
-										ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	blocked_lanes = pairingheap_allocate(compare_ready, NULL);
 	MemoryContextSwitchTo(old);
@@ -170,56 +168,6 @@ leave_state(Lane *lane)
 	lane->state = LANE_RESTING;
 }
 
-/*
- * Asks for the credentials that requests of the lane need.  Strings are valid until the
- * next call.
- */
-static AuthState
-ask_credentials(const Lane *lane, TimestampTz now, const char **problem,
-				const char **error_code, TimestampTz *retry_at)
-{
-	const Endpoint *endpoint = lane->endpoint;
-	MemoryContext old;
-	AuthState	state;
-
-	if (endpoint->auth == NULL && endpoint->signing == NULL && endpoint->auth_problem == NULL)
-		return AUTH_READY;
-	MemoryContextReset(ask_context);
-	old = MemoryContextSwitchTo(ask_context);
-	*problem = NULL;
-	*retry_at = 0;
-	state = postrider_secure_ready(endpoint, now, problem, error_code, retry_at);
-	MemoryContextSwitchTo(old);
-	return state;
-}
-
-/*
- * Does the lane wait for a credential?  Then *ready_at says until when: DT_NOEND while it is
- * fetched, or, when a failure has been told by an attempt, until the next try.
- */
-static bool
-waits_for_credential(Lane *lane, TimestampTz now, TimestampTz *ready_at)
-{
-	const char *problem;
-	const char *error_code;
-	TimestampTz retry_at;
-	AuthState	state = ask_credentials(lane, now, &problem, &error_code, &retry_at);
-	bool		waits = state == AUTH_WAITING ||
-		(state == AUTH_FAILED && lane->failed_until > now);
-
-	if (lane->waits_for_credential != waits)
-	{
-		if (waits)
-			dlist_push_tail(&waiting_lanes, &lane->waiting_node);
-		else
-			dlist_delete(&lane->waiting_node);
-		lane->waits_for_credential = waits;
-	}
-	if (waits)
-		*ready_at = state == AUTH_WAITING ? DT_NOEND : lane->failed_until;
-	return waits;
-}
-
 /* Puts a lane where it belongs by its state now. */
 static void
 update_lane(Lane *lane, TimestampTz now)
@@ -232,10 +180,8 @@ update_lane(Lane *lane, TimestampTz now)
 	{
 		ready_at = Max(postrider_governor_next(&lane->governor, now), lane->blocked_until);
 		ready_at = Max(ready_at, postrider_batch_ready_at(lane, now));
-		if (ready_at <= now)
-			(void) waits_for_credential(lane, now, &ready_at);
-
-		/* The result of the breaker's probe comes here again, and so do credentials. */
+		ready_at = Max(ready_at, lane->credentials_at);
+		/* The result of the breaker's probe comes here again. */
 		state = ready_at == DT_NOEND ? LANE_RESTING :
 			ready_at > now ? LANE_BLOCKED : LANE_READY;
 	}
@@ -514,30 +460,67 @@ note_result(Lane *lane, const AttemptResult *result, TimestampTz now)
 	lane->last_error_at = now;
 }
 
-/*
- * A credential cannot be had: one delivery tells of it by an attempt that failed, and the
- * others wait until it is tried again.
- */
-static bool
-tell_failure(Lane *lane, TimestampTz now)
+static void
+end_wait(Lane *lane)
 {
-	const char *problem;
-	const char *error_code;
-	TimestampTz retry_at;
-	Delivery   *delivery;
+	if (lane->waits_for_credentials)
+		dlist_delete(&lane->credentials_node);
+	lane->waits_for_credentials = false;
+	lane->credentials_at = 0;
+}
 
-	if (ask_credentials(lane, now, &problem, &error_code, &retry_at) != AUTH_FAILED ||
-		retry_at <= now)
-		return false;
-	lane->failed_until = retry_at;
-	delivery = take_next(lane, now);
+static void
+wait_for_credentials(Lane *lane, TimestampTz until)
+{
+	if (!lane->waits_for_credentials)
+		dlist_push_tail(&waiting_lanes, &lane->credentials_node);
+	lane->waits_for_credentials = true;
+	lane->credentials_at = until;
+}
+
+/* A credential cannot be had: one delivery of the lane says so by a failed attempt. */
+static void
+tell_failure(Lane *lane, const char *problem, const char *error_code, TimestampTz now)
+{
+	Delivery   *delivery = take_next(lane, now);
+
 	if (delivery == NULL)
-		return true;
+		return;
 	delivery->result.error_code = error_code;
-	delivery->result.error = pstrdup(problem ? problem : "a credential is missing");
+	delivery->result.error = pstrdup(problem);
 	note_result(lane, &delivery->result, now);
 	fail_unsent(delivery, now);
-	return true;
+}
+
+/*
+ * Are the credentials there that requests of the lane need?  If not, it waits until it
+ * is told, and looks again now and then.  A failure is told once, by one delivery; the
+ * others wait with it until it is worth to try again.
+ */
+static bool
+has_credentials(Lane *lane, TimestampTz now)
+{
+	const char *problem = "a credential is missing";
+	const char *error_code = "secret";
+	TimestampTz retry_at = now;
+	AuthState	state = postrider_secure_ready(lane->endpoint, now, &problem, &error_code, &retry_at);
+
+	if (state == AUTH_READY)
+	{
+		end_wait(lane);
+		lane->told_until = 0;
+		return true;
+	}
+	wait_for_credentials(lane, TimestampTzPlusMilliseconds(now, CREDENTIAL_LOOK_MS));
+	if (state == AUTH_WAITING)
+		return false;
+	if (lane->told_until <= now)
+	{
+		lane->told_until = retry_at;
+		tell_failure(lane, problem, error_code, now);
+	}
+	lane->credentials_at = Max(lane->credentials_at, lane->told_until);
+	return false;
 }
 
 /*
@@ -551,8 +534,8 @@ send_next(Lane *lane, TimestampTz now)
 	Request    *request;
 	Permit		permit;
 
-	if (tell_failure(lane, now))
-		return true;
+	if (!has_credentials(lane, now))
+		return false;
 	if (!postrider_governor_take(&lane->governor, now, &permit, report, lane->endpoint))
 		return false;
 	delivery = take_next(lane, now);
@@ -897,10 +880,11 @@ postrider_engine_endpoint_changed(Endpoint *endpoint)
 	MemoryContext old = MemoryContextSwitchTo(engine_context);
 	TimestampTz now = GetCurrentTimestamp();
 
+	end_wait(endpoint->lane);
 	update_gate(endpoint, now);
 	if (!endpoint->enabled || endpoint->deleted)
 		empty_lane(endpoint->lane, now);
-	endpoint->lane->failed_until = 0;
+	endpoint->lane->told_until = 0;
 	update_lane(endpoint->lane, now);
 	MemoryContextSwitchTo(old);
 }
@@ -909,10 +893,15 @@ void
 postrider_engine_credentials_changed(TimestampTz now)
 {
 	MemoryContext old = MemoryContextSwitchTo(engine_context);
-	dlist_mutable_iter iter;
 
-	dlist_foreach_modify(iter, &waiting_lanes)
-		update_lane(dlist_container(Lane, waiting_node, iter.cur), now);
+	while (!dlist_is_empty(&waiting_lanes))
+	{
+		Lane	   *lane = dlist_container(Lane, credentials_node,
+										   dlist_head_node(&waiting_lanes));
+
+		end_wait(lane);
+		update_lane(lane, now);
+	}
 	MemoryContextSwitchTo(old);
 }
 
@@ -934,8 +923,7 @@ void
 postrider_engine_forget(Endpoint *endpoint)
 {
 	Assert(endpoint->lane->state == LANE_RESTING);
-	if (endpoint->lane->waits_for_credential)
-		dlist_delete(&endpoint->lane->waiting_node);
+	end_wait(endpoint->lane);
 	postrider_request_discard_idle(endpoint);
 	postrider_key_gate_forget(endpoint);
 	pfree(endpoint->lane);

@@ -64,7 +64,9 @@ extern long postrider_engine_timeout_ms(TimestampTz now);
  */
 extern void postrider_engine_endpoint_changed(Endpoint *endpoint);
 
-/* Credentials were fetched, or could not be: lanes that wait for one ask again. */
+/*
+ * A secret or a token has come, or another one: lanes that waited for it look again.
+ */
 extern void postrider_engine_credentials_changed(TimestampTz now);
 
 /* For requests that are no deliveries: delivery/side_request.h. */
