@@ -477,8 +477,13 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 		delivery->result.error = pstrdup(problem);
 		return false;
 	}
+	if (postrider_connection_begin(easy, &request->connection, now, &problem) != SECRET_READY)
+	{
+		delivery->result.error_code = "secret";
+		delivery->result.error = pstrdup(problem);
+		return false;
+	}
 	request->delivery = delivery;
-	postrider_connection_begin(&request->connection);
 	request->response_cut = false;
 	request->headers_complete = false;
 	request->headers.space = request->header_space;

@@ -4,8 +4,7 @@
  *	  What authentication and signing do to a request, for tests; not a part of the
  *	  extension.
  *
- * The secrets are an argument, {"name": "value"} or {"name": ["new", "old"]}: this file
- * stands in for security/secret_set.c.
+ * The secrets are an argument, {"name": "value"} or {"name": ["new", "old"]}.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,42 +23,44 @@
 PG_FUNCTION_INFO_V1(test_auth);
 PG_FUNCTION_INFO_V1(test_signing);
 
-static Jsonb *secrets;
-static SecretVersion found[4];
-
-static void
-add_version(int *count, const JsonbValue *value)
+static SecretState
+source_is_asked(const char *name, const Jsonb *source, TimestampTz now,
+				const SecretVersion **versions, int *count, const char **problem)
 {
-	if (*count == (int) lengthof(found) || value->type != jbvString)
-		return;
-	memset(&found[*count], 0, sizeof(found[0]));
-	found[*count].version = *count + 1;
-	found[*count].value = pnstrdup(value->val.string.val, value->val.string.len);
-	found[(*count)++].length = value->val.string.len;
+	return SECRET_WAITING;
 }
 
-SecretState
-postrider_secret_find(const char *name, TimestampTz now, const SecretVersion **versions,
-					  int *count, const char **problem)
+/* Newest first, as the others retire. */
+static void
+add_version(int number, const JsonbValue *value)
 {
+	postrider_secret_set_add_version(number, DT_NOEND, value->val.string.val,
+									 value->val.string.len);
+}
+
+/* null is a secret whose store has not answered yet. */
+static void
+load_secrets(Jsonb *secrets)
+{
+	JsonbIterator *it = JsonbIteratorInit(&secrets->root);
+	JsonbValue	name;
 	JsonbValue	value;
 
-	*count = 0;
-	*versions = found;
-	if (secrets == NULL ||
-		getKeyJsonValueFromContainer(&secrets->root, name, strlen(name), &value) == NULL)
+	postrider_secret_source = source_is_asked;
+	postrider_secret_set_begin();
+	(void) JsonbIteratorNext(&it, &name, true);
+	while (JsonbIteratorNext(&it, &name, true) == WJB_KEY)
 	{
-		*problem = psprintf("secret \"%s\" does not exist", name);
-		return SECRET_FAILED;
+		(void) JsonbIteratorNext(&it, &value, true);
+		postrider_secret_set_add(pnstrdup(name.val.string.val, name.val.string.len), DT_NOEND,
+								 value.type == jbvNull ? secrets : NULL);
+		if (value.type == jbvString)
+			add_version(1, &value);
+		else if (value.type == jbvBinary)
+			for (int i = 0; i < (int) JsonContainerSize(value.val.binary.data); i++)
+				add_version(9 - i, getIthJsonbValueFromContainer(value.val.binary.data, i));
 	}
-	if (value.type == jbvNull)
-		return SECRET_WAITING;
-	if (value.type == jbvString)
-		add_version(count, &value);
-	else if (value.type == jbvBinary)
-		for (int i = 0; i < (int) JsonContainerSize(value.val.binary.data); i++)
-			add_version(count, getIthJsonbValueFromContainer(value.val.binary.data, i));
-	return SECRET_READY;
+	postrider_secret_set_finish();
 }
 
 static List *
@@ -138,7 +139,7 @@ static void
 read_request(FunctionCallInfo fcinfo, int at, AuthRequest *request)
 {
 	memset(request, 0, sizeof(*request));
-	secrets = PG_GETARG_JSONB_P(at);
+	load_secrets(PG_GETARG_JSONB_P(at));
 	request->method = text_to_cstring(PG_GETARG_TEXT_PP(at + 1));
 	request->url = text_to_cstring(PG_GETARG_TEXT_PP(at + 2));
 	request->headers = PG_ARGISNULL(at + 3) ? NIL : read_headers(PG_GETARG_JSONB_P(at + 3));
