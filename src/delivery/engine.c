@@ -39,6 +39,8 @@
 #include "delivery/request.h"
 #include "delivery/response.h"
 #include "delivery/retry.h"
+#include "delivery/secure.h"
+#include "delivery/side_request.h"
 #include "delivery/watch.h"
 #include "guc.h"
 #include "libpq/pqsignal.h"
@@ -49,6 +51,9 @@
 
 /* The engine returns to its caller after so many ended deliveries. */
 #define FINISHED_PER_RUN 256
+
+/* A lane whose credentials are being fetched looks again after so long, if untold. */
+#define CREDENTIAL_LOOK_MS 1000
 
 /* Sockets that we ask for; one in two may be a kept connection that rests. */
 #define SOCKETS_WANTED 4096
@@ -68,6 +73,9 @@ static TimestampTz curl_deadline = DT_NOEND;
 static dlist_head ready_lanes = DLIST_STATIC_INIT(ready_lanes);
 static int	ready_count = 0;
 static pairingheap *blocked_lanes = NULL;
+
+/* Lanes whose requests need a credential that is not there. */
+static dlist_head waiting_lanes = DLIST_STATIC_INIT(waiting_lanes);
 
 /* Deliveries whose functions are to be called; at most one of each lane. */
 static dlist_head calls = DLIST_STATIC_INIT(calls);
@@ -172,6 +180,7 @@ update_lane(Lane *lane, TimestampTz now)
 	{
 		ready_at = Max(postrider_governor_next(&lane->governor, now), lane->blocked_until);
 		ready_at = Max(ready_at, postrider_batch_ready_at(lane, now));
+		ready_at = Max(ready_at, lane->credentials_at);
 		/* The result of the breaker's probe comes here again. */
 		state = ready_at == DT_NOEND ? LANE_RESTING :
 			ready_at > now ? LANE_BLOCKED : LANE_READY;
@@ -437,6 +446,83 @@ fail_request(Request *request, Delivery *delivery, TimestampTz now)
 		fail_unsent(dlist_container(Delivery, node, dlist_pop_head_node(&request->batch)), now);
 }
 
+static void
+note_result(Lane *lane, const AttemptResult *result, TimestampTz now)
+{
+	if (result->outcome == OUTCOME_DELIVERED)
+	{
+		lane->last_success_at = now;
+		return;
+	}
+	strlcpy(lane->last_error, result->error ? result->error : "", sizeof(lane->last_error));
+	lane->last_error[pg_mbcliplen(lane->last_error, strlen(lane->last_error),
+								  sizeof(lane->last_error) - 1)] = '\0';
+	lane->last_error_at = now;
+}
+
+static void
+end_wait(Lane *lane)
+{
+	if (lane->waits_for_credentials)
+		dlist_delete(&lane->credentials_node);
+	lane->waits_for_credentials = false;
+	lane->credentials_at = 0;
+}
+
+static void
+wait_for_credentials(Lane *lane, TimestampTz until)
+{
+	if (!lane->waits_for_credentials)
+		dlist_push_tail(&waiting_lanes, &lane->credentials_node);
+	lane->waits_for_credentials = true;
+	lane->credentials_at = until;
+}
+
+/* A credential cannot be had: one delivery of the lane says so by a failed attempt. */
+static void
+tell_failure(Lane *lane, const char *problem, const char *error_code, TimestampTz now)
+{
+	Delivery   *delivery = take_next(lane, now);
+
+	if (delivery == NULL)
+		return;
+	delivery->result.error_code = error_code;
+	delivery->result.error = pstrdup(problem);
+	note_result(lane, &delivery->result, now);
+	fail_unsent(delivery, now);
+}
+
+/*
+ * Are the credentials there that requests of the lane need?  If not, it waits until it
+ * is told, and looks again now and then.  A failure is told once, by one delivery; the
+ * others wait with it until it is worth to try again.
+ */
+static bool
+has_credentials(Lane *lane, TimestampTz now)
+{
+	const char *problem = "a credential is missing";
+	const char *error_code = "secret";
+	TimestampTz retry_at = now;
+	AuthState	state = postrider_secure_ready(lane->endpoint, now, &problem, &error_code, &retry_at);
+
+	if (state == AUTH_READY)
+	{
+		end_wait(lane);
+		lane->told_until = 0;
+		return true;
+	}
+	wait_for_credentials(lane, TimestampTzPlusMilliseconds(now, CREDENTIAL_LOOK_MS));
+	if (state == AUTH_WAITING)
+		return false;
+	if (lane->told_until <= now)
+	{
+		lane->told_until = retry_at;
+		tell_failure(lane, problem, error_code, now);
+	}
+	lane->credentials_at = Max(lane->credentials_at, lane->told_until);
+	return false;
+}
+
 /*
  * Sends the next delivery of a lane, or a batch, or ends it if it cannot be sent;
  * false if the lane may not send now.
@@ -448,6 +534,8 @@ send_next(Lane *lane, TimestampTz now)
 	Request    *request;
 	Permit		permit;
 
+	if (!has_credentials(lane, now))
+		return false;
 	if (!postrider_governor_take(&lane->governor, now, &permit, report, lane->endpoint))
 		return false;
 	delivery = take_next(lane, now);
@@ -510,20 +598,6 @@ start_requests(TimestampTz now)
 	}
 }
 
-static void
-note_result(Lane *lane, const AttemptResult *result, TimestampTz now)
-{
-	if (result->outcome == OUTCOME_DELIVERED)
-	{
-		lane->last_success_at = now;
-		return;
-	}
-	strlcpy(lane->last_error, result->error ? result->error : "", sizeof(lane->last_error));
-	lane->last_error[pg_mbcliplen(lane->last_error, strlen(lane->last_error),
-								  sizeof(lane->last_error) - 1)] = '\0';
-	lane->last_error_at = now;
-}
-
 /* Tells the governor of a lane how a request has ended. */
 static void
 govern(Lane *lane, const Request *request, const Judgement *judgement,
@@ -547,13 +621,16 @@ govern(Lane *lane, const Request *request, const Judgement *judgement,
 
 /* Decides what a result means for a delivery and hands it back. */
 static void
-end_delivery(Delivery *delivery, int64 retry_after_ms, double random, TimestampTz now)
+end_delivery(Delivery *delivery, const Request *request, int64 retry_after_ms, double random,
+			 TimestampTz now)
 {
 	AttemptResult *result = &delivery->result;
 
 	if (result->outcome == OUTCOME_RETRY)
 		postrider_retry_decide(result, delivery->endpoint, delivery->attempts + 1,
 							   retry_after_ms, delivery->message->expires_at, now, random);
+	if (result->outcome == OUTCOME_RETRY && request->token_renewed)
+		result->retry_at = now;
 	finish_attempt(delivery);
 }
 
@@ -580,8 +657,40 @@ end_batch(Request *request, const Judgement *judgement, double random, Timestamp
 
 		if (taken && delivery->result.outcome != OUTCOME_DELIVERED)
 			note_result(lane, &delivery->result, now);
-		end_delivery(delivery, judgement->retry_after_ms, random, now);
+		end_delivery(delivery, request, judgement->retry_after_ms, random, now);
 	}
+}
+
+/*
+ * The receiver says that the token is not good: it is thrown away, and the delivery tried
+ * again at once with the next one; but not if that was so already of a token that was
+ * fetched for the same reason.
+ */
+static bool
+renew_token(Lane *lane, const Judgement *judgement, AttemptResult *result)
+{
+	const char *what;
+	bool		worth_trying;
+
+	if (!judgement->refresh_token)
+	{
+		if (judgement->answered)
+			lane->token_doubted = lane->token_renewed = false;
+		return false;
+	}
+	worth_trying = lane->endpoint->auth != NULL &&
+		postrider_auth_rejected(lane->endpoint->auth, result->started_at, lane->token_doubted);
+	what = worth_trying ? "its token is thrown away, and the message sent again with a new one" :
+		lane->token_renewed ? "also to a token that was fetched anew for that reason" : NULL;
+	if (what != NULL)
+		result->error = psprintf("the receiver answered with status %d: %s",
+								 result->status_code, what);
+	lane->token_doubted = true;
+	if (!worth_trying)
+		return false;
+	lane->token_renewed = true;
+	result->outcome = OUTCOME_RETRY;
+	return true;
 }
 
 /* A request has ended. */
@@ -598,6 +707,7 @@ end_request(Request *request, CURLcode code, TimestampTz now)
 
 	postrider_judge(request, code, now, result, &judgement);
 	postrider_response_keep(request, result);
+	request->token_renewed = renew_token(lane, &judgement, result);
 	disable = result->disable_endpoint;
 	if (judgement.retry_after_ms > 0)
 		lane->blocked_until = Max(lane->blocked_until,
@@ -611,7 +721,7 @@ end_request(Request *request, CURLcode code, TimestampTz now)
 	if (request->batch_count > 0)
 		end_batch(request, &judgement, random, now);
 	else
-		end_delivery(delivery, judgement.retry_after_ms, random, now);
+		end_delivery(delivery, request, judgement.retry_after_ms, random, now);
 	postrider_request_release(request);
 	if (disable && endpoint->enabled)
 		report(endpoint, GOVERNOR_DISABLED, NULL);
@@ -634,6 +744,8 @@ collect(TimestampTz now)
 		Request    *request;
 
 		if (message->msg != CURLMSG_DONE)
+			continue;
+		if (postrider_side_request_end(easy, code))
 			continue;
 		curl_easy_getinfo(easy, CURLINFO_PRIVATE, &request);
 		curl_multi_remove_handle(multi, easy);
@@ -768,11 +880,35 @@ postrider_engine_endpoint_changed(Endpoint *endpoint)
 	MemoryContext old = MemoryContextSwitchTo(engine_context);
 	TimestampTz now = GetCurrentTimestamp();
 
+	end_wait(endpoint->lane);
 	update_gate(endpoint, now);
 	if (!endpoint->enabled || endpoint->deleted)
 		empty_lane(endpoint->lane, now);
+	endpoint->lane->told_until = 0;
 	update_lane(endpoint->lane, now);
 	MemoryContextSwitchTo(old);
+}
+
+void
+postrider_engine_credentials_changed(TimestampTz now)
+{
+	MemoryContext old = MemoryContextSwitchTo(engine_context);
+
+	while (!dlist_is_empty(&waiting_lanes))
+	{
+		Lane	   *lane = dlist_container(Lane, credentials_node,
+										   dlist_head_node(&waiting_lanes));
+
+		end_wait(lane);
+		update_lane(lane, now);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+CURLM *
+postrider_engine_multi(void)
+{
+	return multi;
 }
 
 bool
@@ -787,6 +923,7 @@ void
 postrider_engine_forget(Endpoint *endpoint)
 {
 	Assert(endpoint->lane->state == LANE_RESTING);
+	end_wait(endpoint->lane);
 	postrider_request_discard_idle(endpoint);
 	postrider_key_gate_forget(endpoint);
 	pfree(endpoint->lane);

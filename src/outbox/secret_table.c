@@ -17,6 +17,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "outbox/name.h"
+#include "outbox/secret_table.h"
 #include "security/key_file.h"
 #include "security/key_ring.h"
 #include "security/secret.h"
@@ -187,6 +188,20 @@ store_secret(const SecretOrder *order, const char *value)
 	}
 	PG_END_TRY();
 	postrider_sql_leave(&sql);
+}
+
+void
+postrider_secret_store_rotated(const char *name, const char *value)
+{
+	static Interval no_overlap = {0};
+	SecretOrder order = {
+		.name = name,
+		.values = {CStringGetTextDatum(name)},
+		.nulls = " nnnn",
+		.overlap = IntervalPGetDatum(&no_overlap)
+	};
+
+	store_secret(&order, value);
 }
 
 static void

@@ -20,16 +20,9 @@
 
 #include "postgres.h"
 
-#include "security/credential.h"
+#include "security/credential_kind.h"
 #include "security/secret_set.h"
 #include "security/secret_source.h"
-
-extern const CredentialKind postrider_store_vault;
-extern const CredentialKind postrider_store_vault_token;
-extern const CredentialKind postrider_store_aws;
-extern const CredentialKind postrider_store_azure;
-extern const CredentialKind postrider_store_file;
-extern const CredentialKind postrider_store_environment;
 
 /* What a store has said. */
 typedef struct StoreAnswer
