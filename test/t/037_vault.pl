@@ -87,7 +87,7 @@ is(last_token('static'), 'Bearer planted-api-key-1', 'a token instead of AppRole
 
 # Rotation: what is new in Vault is picked up, and both sign while they overlap.
 my $count = $receiver->count('/ok/sign');
-$vault->set(data => { %{ $vault->{has}{data} }, '|secret/data/sign' => { key => $second }, '|secret/data/crm' => { api_key => 'planted-api-key-2' } });
+$vault->set(data => { %{ $vault->{has}{data} }, '|secret/data/sign' => { key => $second }, '|secret/data/crm' => { api_key => 'planted-api-key-2', number => 7, deep => {} } });
 PostriderTest::wait_until {
 	deliver('sign');
 	deliver('crm');
