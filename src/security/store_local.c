@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -140,7 +141,7 @@ is_resolved_below_any(const char *resolved)
 {
 	const char *list = postrider_secret_directories;
 	char	   *directory;
-	char		real[MAXPGPATH];
+	char		real[PATH_MAX];
 
 	while ((directory = next_entry(&list)) != NULL)
 		if (realpath(directory, real) != NULL && strcmp(real, "/") != 0 &&
@@ -240,7 +241,7 @@ read_file(const SecretSource *source, StoreAnswer *answer)
 	const char *path = postrider_source_value(source, "path");
 	const char *why;
 	const char *hint;
-	char		resolved[MAXPGPATH];
+	char		resolved[PATH_MAX];
 	int			fd;
 
 	/* The settings may have changed since it was written. */
