@@ -141,27 +141,6 @@ set_body(SideRequest *side, const CredentialRequest *request)
 	curl_easy_setopt(side->easy, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
-/* The proxy's own credentials; what is fetched for them cannot be waited for here. */
-static bool
-find_proxy_credentials(Proxy *proxy, const char **problem)
-{
-	const SecretVersion *versions;
-	const char *reason = NULL;
-	int			count;
-
-	if (proxy->secret == NULL || proxy->credentials != NULL)
-		return true;
-	if (postrider_secret_find(proxy->secret, GetCurrentTimestamp(), &versions, &count,
-							  &reason) == SECRET_READY)
-	{
-		proxy->credentials = versions[0].value;
-		return true;
-	}
-	*problem = psprintf("cannot be asked through the proxy %s: %s", proxy->url,
-						reason ? reason : "its secret is not there yet");
-	return false;
-}
-
 static bool
 set_up(SideRequest *side, const CredentialRequest *request, const char **problem)
 {
@@ -169,10 +148,12 @@ set_up(SideRequest *side, const CredentialRequest *request, const char **problem
 	Proxy		proxy;
 	bool		has_proxy = postrider_proxy_find(request->url, NULL, NULL, &proxy);
 
-	if (has_proxy && !find_proxy_credentials(&proxy, problem))
-		return false;
 	postrider_connection_set_up(easy, &side->connection, has_proxy ? &proxy : NULL);
 	if (!postrider_connection_set_url(easy, &side->connection, request->url, problem))
+		return false;
+	*problem = "the secret of its proxy is not there yet";
+	if (postrider_connection_begin(easy, &side->connection, GetCurrentTimestamp(),
+								   problem) != SECRET_READY)
 		return false;
 	if (request->ca_certificate)
 		set_ca(side, request->ca_certificate);

@@ -304,6 +304,8 @@ postrider_options_join(Options *options, const Options *within)
 		options->problem = within->problem;
 		options->hint = within->hint;
 	}
+	options->fetch_secrets = list_concat(options->fetch_secrets, within->fetch_secrets);
+	options->urls = list_concat(options->urls, within->urls);
 	foreach(cell, within->secrets)
 		add_secret(options, lfirst(cell));
 }

@@ -25,6 +25,8 @@ typedef struct Options
 	const char *problem;		/* a palloc'd clause, or NULL: there is none */
 	const char *hint;			/* or NULL */
 	List	   *secrets;		/* names that it refers to, of char * */
+	List	   *fetch_secrets;	/* likewise, but only needed when something is fetched */
+	List	   *urls;			/* that are asked for it, of char * */
 } Options;
 
 /* Names and numbers of what a key can have as a value; ends with a NULL. */

@@ -113,17 +113,12 @@ rest(Credential *credential)
 	news = true;
 }
 
-/* Others have changed the table. */
-static void
-refresh_from_table(void)
+void
+postrider_credentials_load(void)
 {
-	uint64		generation = pg_atomic_read_u64(&postrider_shared()->credential_generation);
 	List	   *all;
 	ListCell   *cell;
 
-	if (generation == generation_seen)
-		return;
-	generation_seen = generation;
 	postrider_step_begin("looking at credentials");
 	all = postrider_credentials_all();
 	if (all != NIL)
@@ -137,6 +132,18 @@ refresh_from_table(void)
 		news = true;
 	}
 	postrider_step_commit();
+}
+
+/* Have others changed the table? */
+static void
+refresh_from_table(void)
+{
+	uint64		generation = pg_atomic_read_u64(&postrider_shared()->credential_generation);
+
+	if (generation == generation_seen)
+		return;
+	generation_seen = generation;
+	postrider_credentials_load();
 }
 
 /* Others' leases may have ended. */
