@@ -36,16 +36,12 @@ compile(Options *options, const char *kind)
 	Token	   *token = palloc0(sizeof(Token));
 	const char *problem;
 	const char *hint;
-	JsonbValue	value;
 
 	token->header = postrider_options_text(options, "header", "Authorization");
 	token->prefix = postrider_options_text(options, "prefix", "Bearer ");
 	(void) postrider_options_check_header(options, token->header);
-	value.type = jbvBinary;
-	value.val.binary.data = options->object;
-	value.val.binary.len = 0;
-	token->spec = postrider_credential_compile(kind, JsonbValueToJsonb(&value), &options->urls,
-											   &problem, &hint);
+	token->spec = postrider_credential_compile(kind, postrider_options_copy(options->object),
+											   &options->urls, &problem, &hint);
 	if (token->spec == NULL)
 		(void) postrider_options_refuse(options, hint, "%s", problem);
 	else

@@ -328,3 +328,17 @@ postrider_options_check_header(Options *options, const char *name)
 											"has a header \"%s\", which postrider sets or leaves out itself", others[i]);
 	return true;
 }
+
+Jsonb *
+postrider_options_copy(JsonbContainer *object)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(object);
+	JsonbParseState *state = NULL;
+	JsonbValue *result = NULL;
+	JsonbValue	value;
+	JsonbIteratorToken token;
+
+	while ((token = JsonbIteratorNext(&iterator, &value, false)) != WJB_DONE)
+		result = pushJsonbValue(&state, token, token < WJB_BEGIN_ARRAY ? &value : NULL);
+	return JsonbValueToJsonb(result);
+}

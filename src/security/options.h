@@ -66,6 +66,9 @@ extern int	postrider_options_integer(Options *options, const char *key, int leas
 /* An object within; false if there is no such key. */
 extern bool postrider_options_object(Options *options, const char *key, Options *within);
 
+/* An object within a document as a document of its own. */
+extern Jsonb *postrider_options_copy(JsonbContainer *object);
+
 /* Strings, of char *; NIL if there is no such key. */
 extern List *postrider_options_texts(Options *options, const char *key);
 

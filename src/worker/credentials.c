@@ -40,7 +40,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "outbox/credential_table.h"
-#include "outbox/secret_table.h"
+#include "outbox/secret_store.h"
 #include "security/credential_set.h"
 #include "security/secret_set.h"
 #include "storage/procarray.h"
@@ -453,7 +453,8 @@ store(Credential *credential, const CredentialResult *result)
 	if (result->rotated_value != NULL)
 	{
 		flush_at_commit();
-		postrider_secret_store_rotated(result->rotated_secret, result->rotated_value);
+		postrider_secret_store_rotated(result->rotated_secret, result->rotated_value,
+									   strlen(result->rotated_value));
 	}
 	postrider_credential_table_store(credential, result->value, strlen(result->value));
 	postrider_credentials_changed_at_commit();

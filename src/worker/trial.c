@@ -20,6 +20,7 @@
 #include "outbox/intake.h"
 #include "outbox/mapping_reference.h"
 #include "outbox/seed.h"
+#include "security/secret_set.h"
 #include "util/id.h"
 #include "util/sql.h"
 #include "util/text.h"
@@ -173,16 +174,22 @@ make_request(Delivery *delivery, TimestampTz now)
 	return postrider_request_fill(request, delivery, now) ? request : NULL;
 }
 
+/* Whatever is shown has no secret in it. */
 static void
 add_text(StringInfo out, const char *name, const char *string)
 {
+	char	   *shown;
+
 	if (string == NULL)
 		return;
 	if (out->data[out->len - 1] != '{')
 		appendStringInfoChar(out, ',');
 	escape_json(out, name);
 	appendStringInfoChar(out, ':');
-	escape_json(out, string);
+	shown = pstrdup(string);
+	postrider_secret_scrub_string(shown);
+	escape_json(out, shown);
+	pfree(shown);
 }
 
 static void
