@@ -46,6 +46,7 @@
 #include "libpq/pqsignal.h"
 #include "mb/pg_wchar.h"
 #include "util/text.h"
+#include "security/secret_set.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -454,6 +455,7 @@ note_result(Lane *lane, const AttemptResult *result, TimestampTz now)
 		lane->last_success_at = now;
 		return;
 	}
+	postrider_secret_scrub_string(result->error);	/* before it is cut */
 	strlcpy(lane->last_error, result->error ? result->error : "", sizeof(lane->last_error));
 	lane->last_error[pg_mbcliplen(lane->last_error, strlen(lane->last_error),
 								  sizeof(lane->last_error) - 1)] = '\0';

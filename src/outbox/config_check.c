@@ -28,6 +28,7 @@
 #include "outbox/batch_row.h"
 #include "outbox/request_row.h"
 #include "outbox/response_row.h"
+#include "outbox/secret_check.h"
 #include "outbox/topic_schema.h"
 #include "outbox/trigger_row.h"
 #include "security/guard.h"
@@ -316,6 +317,7 @@ postrider_check_endpoint(PG_FUNCTION_ARGS)
 	check_number(&row, "max_attempts", MAX_ATTEMPTS);
 	check_number(&row, "max_in_flight", MAX_IN_FLIGHT);
 	postrider_auth_row_require(&row);
+	postrider_secret_check_endpoint(&row);
 	check_secret(&row, "proxy_secret");
 	check_response_rules(&row);
 	postrider_policy_require(&row);

@@ -75,10 +75,7 @@ read_object(Options *options, const char *key, bool texts)
 											"has a value in \"%s\" that is no string", key);
 			return NULL;
 		}
-	value.type = jbvBinary;
-	value.val.binary.data = within.object;
-	value.val.binary.len = 0;
-	return JsonbValueToJsonb(&value);
+	return postrider_options_copy(within.object);
 }
 
 TokenClient *

@@ -40,7 +40,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "outbox/credential_table.h"
-#include "outbox/secret_table.h"
+#include "outbox/secret_store.h"
 #include "security/credential_set.h"
 #include "security/secret_set.h"
 #include "storage/procarray.h"
@@ -113,17 +113,12 @@ rest(Credential *credential)
 	news = true;
 }
 
-/* Others have changed the table. */
-static void
-refresh_from_table(void)
+void
+postrider_credentials_load(void)
 {
-	uint64		generation = pg_atomic_read_u64(&postrider_shared()->credential_generation);
 	List	   *all;
 	ListCell   *cell;
 
-	if (generation == generation_seen)
-		return;
-	generation_seen = generation;
 	postrider_step_begin("looking at credentials");
 	all = postrider_credentials_all();
 	if (all != NIL)
@@ -137,6 +132,18 @@ refresh_from_table(void)
 		news = true;
 	}
 	postrider_step_commit();
+}
+
+/* Have others changed the table? */
+static void
+refresh_from_table(void)
+{
+	uint64		generation = pg_atomic_read_u64(&postrider_shared()->credential_generation);
+
+	if (generation == generation_seen)
+		return;
+	generation_seen = generation;
+	postrider_credentials_load();
 }
 
 /* Others' leases may have ended. */
@@ -446,7 +453,8 @@ store(Credential *credential, const CredentialResult *result)
 	if (result->rotated_value != NULL)
 	{
 		flush_at_commit();
-		postrider_secret_store_rotated(result->rotated_secret, result->rotated_value);
+		postrider_secret_store_rotated(result->rotated_secret, result->rotated_value,
+									   strlen(result->rotated_value));
 	}
 	postrider_credential_table_store(credential, result->value, strlen(result->value));
 	postrider_credentials_changed_at_commit();

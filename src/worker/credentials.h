@@ -22,6 +22,9 @@
  */
 extern bool postrider_credentials_run(CURLM *multi, TimestampTz now, void (*refresh) (void));
 
+/* Only reads what is in the table of those that somebody has asked for. */
+extern void postrider_credentials_load(void);
+
 /* Only stores what fetches have brought, and begins none. */
 extern void postrider_credentials_finish(TimestampTz now);
 
