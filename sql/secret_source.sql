@@ -1,14 +1,14 @@
 -- Sources of secrets: stores outside of the database.
 
-create function postrider.check_secret() returns trigger
+create function postrider.check_secret_source() returns trigger
 language c volatile parallel unsafe
 set search_path = pg_catalog, pg_temp
-as 'MODULE_PATHNAME', 'postrider_check_secret';
-comment on function postrider.check_secret() is 'Refuses a source that could not work.';
+as 'MODULE_PATHNAME', 'postrider_check_secret_source';
+comment on function postrider.check_secret_source() is 'Refuses a source that could not work.';
 
-create trigger check_secret before insert or update on postrider.secret
-	for each row execute function postrider.check_secret();
-comment on trigger check_secret on postrider.secret is 'Refuses a source that could not work.';
+create trigger check_secret_source before insert or update on postrider.secret
+	for each row execute function postrider.check_secret_source();
+comment on trigger check_secret_source on postrider.secret is 'Refuses a source that could not work.';
 
 create function postrider.set_secret_source(name text, source jsonb, description text default null,
 	tenant text default null) returns void

@@ -30,7 +30,7 @@
 #endif
 
 PG_FUNCTION_INFO_V1(postrider_set_secret_source);
-PG_FUNCTION_INFO_V1(postrider_check_secret);
+PG_FUNCTION_INFO_V1(postrider_check_secret_source);
 PG_FUNCTION_INFO_V1(postrider_source_credential);
 
 /* How many secrets with a source may lead one to the next. */
@@ -161,15 +161,15 @@ require_source(const char *name, Jsonb *document)
 		require_secrets(name, source, 0);
 }
 
-/* SQL: trigger postrider.check_secret() */
+/* SQL: trigger postrider.check_secret_source() */
 Datum
-postrider_check_secret(PG_FUNCTION_ARGS)
+postrider_check_secret_source(PG_FUNCTION_ARGS)
 {
 	ErrorContextCallback context = {
 		.previous = error_context_stack,
 		.callback = hide_statement
 	};
-	TriggerRow	row = postrider_trigger_row(fcinfo, "check_secret");
+	TriggerRow	row = postrider_trigger_row(fcinfo, "check_secret_source");
 	char	   *name = postrider_trigger_text(&row, row.tuple, "name");
 	Datum		source;
 
