@@ -27,13 +27,13 @@ sub endpoint
 	$more //= '';
 	$node->safe_psql('postgres', qq{
 		insert into postrider.endpoint (name, url, auth, backoff_base) values ('$name', '$url', '$auth', '0.2 s');
-		insert into postrider.subscription (endpoint, topic) values ('$name', '$name.>')});
+		insert into postrider.subscription (endpoint, topic) values ('$name', '$name.**')});
 }
 
 my $auth = auth(scope => 'events.write');
 endpoint("shared$_", $receiver->url("/ok/$_"), $auth) for 1 .. 20;
 $node->safe_psql('postgres', q{
-	insert into postrider.subscription (endpoint, topic) select 'shared' || n, 'all.>' from generate_series(1, 20) n;
+	insert into postrider.subscription (endpoint, topic) select 'shared' || n, 'all.**' from generate_series(1, 20) n;
 	select postrider.emit('all.thing', jsonb_build_object('n', n)) from generate_series(1, 50) n});
 PostriderTest::wait_until(sub { scalar(() = $receiver->lines) >= 1000 }, '1,000 requests arrive');
 is($tokens->count, 1, '1,000 deliveries to 20 endpoints by 2 workers need one token');
