@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "security/secret_source.h"
-#include "util/sql.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
@@ -233,7 +232,7 @@ span_of(const char *string)
 														 ObjectIdGetDatum(InvalidOid),
 														 Int32GetDatum(-1)));
 		if (interval->month == 0)
-			result = postrider_interval_ms(interval);
+			result = interval->day * DAY_MS + interval->time / 1000;
 	}
 	PG_CATCH();
 	{

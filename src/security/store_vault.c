@@ -270,6 +270,8 @@ take_token(const CredentialAnswer *answer, JsonbContainer *auth, CredentialResul
 	explicit_bzero(token, strlen(token));
 	result->expires_at = lease_ms == 0 ? DT_NOEND :
 		TimestampTzPlusMilliseconds(answer->now, lease_ms);
+	result->renew_at = lease_ms == 0 ? DT_NOEND :
+		TimestampTzPlusMilliseconds(answer->now, lease_ms / 2);
 }
 
 static void
