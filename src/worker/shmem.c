@@ -78,6 +78,7 @@ startup_shmem(void)
 		pg_atomic_init_u32(&shared->config_changing, 0);
 		pg_atomic_init_u64(&shared->pending_generation, 0);
 		pg_atomic_init_u64(&shared->erase_generation, 0);
+		pg_atomic_init_u64(&shared->credential_generation, 0);
 		tranche = LWLockNewTrancheId();
 		shared->rate_tranche = tranche;
 		for (int i = 0; i < POSTRIDER_MAX_RATE_GROUPS; i++)

@@ -139,6 +139,9 @@ typedef struct PostriderShared
 	/* Goes up when somebody has erased messages; see wake.c. */
 	pg_atomic_uint64 erase_generation;
 
+	/* Goes up when the table credential has changed. */
+	pg_atomic_uint64 credential_generation;
+
 	/* Protected by the lock. */
 	pid_t		launcher_pid;
 	Latch	   *launcher_latch; /* NULL while there is no launcher */

@@ -44,6 +44,7 @@ PG_FUNCTION_INFO_V1(postrider_message_written);
 PG_FUNCTION_INFO_V1(postrider_config_changed);
 PG_FUNCTION_INFO_V1(postrider_wake);
 PG_FUNCTION_INFO_V1(postrider_erased_at_commit);
+PG_FUNCTION_INFO_V1(postrider_credentials_changed);
 
 /* A worker that takes longer for a turn is not waited for. */
 #define MAX_TURN_MS 2000
@@ -53,6 +54,7 @@ static bool wake_worker = false;
 static bool config_changed = false;
 static bool pending_changed = false;
 static bool erased = false;
+static bool credentials_changed = false;
 
 /* This backend has raised config_changing. */
 static bool change_announced = false;
@@ -67,6 +69,13 @@ void
 postrider_config_changed_at_commit(void)
 {
 	config_changed = true;
+	wake_worker = true;
+}
+
+void
+postrider_credentials_changed_at_commit(void)
+{
+	credentials_changed = true;
 	wake_worker = true;
 }
 
@@ -204,15 +213,17 @@ transaction_callback(XactEvent event, void *arg)
 				tell_of_erase();
 			if (pending_changed)
 				pg_atomic_fetch_add_u64(&postrider_shared()->pending_generation, 1);
+			if (credentials_changed)
+				pg_atomic_fetch_add_u64(&postrider_shared()->credential_generation, 1);
 			wake_workers();
-			wake_worker = config_changed = pending_changed = erased = false;
+			wake_worker = config_changed = pending_changed = credentials_changed = erased = false;
 			break;
 		case XACT_EVENT_ABORT:
 			end_announcement(false);
-			wake_worker = config_changed = pending_changed = erased = false;
+			wake_worker = config_changed = pending_changed = credentials_changed = erased = false;
 			break;
 		case XACT_EVENT_PREPARE:
-			wake_worker = config_changed = pending_changed = erased = false;
+			wake_worker = config_changed = pending_changed = credentials_changed = erased = false;
 			break;
 		default:
 			break;
@@ -266,5 +277,13 @@ postrider_erased_at_commit(PG_FUNCTION_ARGS)
 {
 	erased = pending_changed = true;
 	postrider_wake_at_commit();
+	PG_RETURN_VOID();
+}
+
+/* SQL: postrider.credentials_changed() */
+Datum
+postrider_credentials_changed(PG_FUNCTION_ARGS)
+{
+	postrider_credentials_changed_at_commit();
 	PG_RETURN_VOID();
 }
