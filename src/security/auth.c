@@ -25,7 +25,10 @@ static const AuthScheme *const schemes[] = {
 	&postrider_auth_bearer,
 	&postrider_auth_hmac,
 	&postrider_auth_aws_sigv4,
-	&postrider_auth_mutual_tls
+	&postrider_auth_mutual_tls,
+	&postrider_auth_client_credentials,
+	&postrider_auth_refresh_token,
+	&postrider_auth_jwt_bearer
 };
 
 typedef struct AuthPart
@@ -39,6 +42,8 @@ struct Auth
 	int			count;
 	AuthPart	parts[MAX_SCHEMES];	/* in the order in which they are applied */
 	List	   *secrets;
+	List	   *fetch_secrets;	/* needed only when a token is fetched */
+	List	   *urls;			/* of token servers */
 };
 
 /*
@@ -141,6 +146,8 @@ postrider_auth_compile(Jsonb *document, const char **problem, const char **hint)
 			if (token == WJB_ELEM)
 				add_element(auth, &options, &value, number++);
 	auth->secrets = options.secrets;
+	auth->fetch_secrets = options.fetch_secrets;
+	auth->urls = options.urls;
 	*problem = options.problem;
 	*hint = options.hint;
 	return options.problem ? NULL : auth;
@@ -149,7 +156,13 @@ postrider_auth_compile(Jsonb *document, const char **problem, const char **hint)
 List *
 postrider_auth_secrets(const Auth *auth)
 {
-	return auth->secrets;
+	return list_concat(list_copy(auth->secrets), auth->fetch_secrets);
+}
+
+List *
+postrider_auth_urls(const Auth *auth)
+{
+	return auth->urls;
 }
 
 bool
