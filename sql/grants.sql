@@ -103,6 +103,7 @@ grant execute on function
 	postrider.touched_nothing(text, text),
 	postrider.progress_status(),
 	postrider.set_secret(text, text, interval, timestamptz, interval, text, text),
+	postrider.set_secret_source(text, jsonb, text, text),
 	postrider.drop_secret(text),
 	postrider.public_key(text),
 	postrider.is_topic_pattern(text),

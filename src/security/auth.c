@@ -11,6 +11,7 @@
 #include "security/auth.h"
 #include "security/auth_scheme.h"
 #include "security/secret_set.h"
+#include "security/store_secret.h"
 #include "utils/timestamp.h"
 
 /* An endpoint combines so many schemes at most. */
@@ -206,7 +207,10 @@ postrider_auth_ready(Auth *auth, TimestampTz now, const char **problem,
 		*error_code = "secret";
 		*retry_at = TimestampTzPlusMilliseconds(now, RETRY_SECRET_MS);
 		if (found == SECRET_FAILED)
+		{
+			*retry_at = Max(*retry_at, postrider_store_secret_retry_at(lfirst(cell)));
 			return AUTH_FAILED;
+		}
 		if (found == SECRET_WAITING)
 			state = AUTH_WAITING;
 	}
@@ -237,7 +241,11 @@ bool
 postrider_auth_rejected(Auth *auth, TimestampTz sent_at, bool doubted)
 {
 	bool		worth_trying = false;
+	ListCell   *cell;
 
+	/* A store may have a newer value. */
+	foreach(cell, auth->secrets)
+		postrider_store_secret_doubted(lfirst(cell), sent_at);
 	for (int i = 0; i < auth->count; i++)
 		if (auth->parts[i].scheme->rejected != NULL &&
 			auth->parts[i].scheme->rejected(auth->parts[i].state, sent_at, doubted))

@@ -18,7 +18,13 @@ static const char *const keys_of_auth[] = {"type", "header", "prefix"};
 static const CredentialKind *const kinds[] = {
 	&postrider_token_client_credentials,
 	&postrider_token_refresh,
-	&postrider_token_jwt_bearer
+	&postrider_token_jwt_bearer,
+	&postrider_store_vault,
+	&postrider_store_vault_token,
+	&postrider_store_aws,
+	&postrider_store_azure,
+	&postrider_store_file,
+	&postrider_store_environment
 };
 
 static const CredentialKind *

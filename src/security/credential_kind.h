@@ -14,5 +14,11 @@
 extern const CredentialKind postrider_token_client_credentials;
 extern const CredentialKind postrider_token_refresh;
 extern const CredentialKind postrider_token_jwt_bearer;
+extern const CredentialKind postrider_store_vault;
+extern const CredentialKind postrider_store_vault_token;
+extern const CredentialKind postrider_store_aws;
+extern const CredentialKind postrider_store_azure;
+extern const CredentialKind postrider_store_file;
+extern const CredentialKind postrider_store_environment;
 
 #endif							/* POSTRIDER_CREDENTIAL_KIND_H */
