@@ -107,6 +107,7 @@ grant execute on function
 	postrider.set_secret(text, text, interval, timestamptz, interval, text, text),
 	postrider.set_secret_source(text, jsonb, text, text),
 	postrider.drop_secret(text),
+	postrider.public_key(text),
 	postrider.is_topic_pattern(text),
 	postrider.next_id()
 to postrider_admin;
