@@ -81,6 +81,7 @@ grant select, delete on postrider.topic_version to postrider_admin;
 grant select, delete on postrider.dead_letter to postrider_admin;
 grant select on postrider.message, postrider.attempt, postrider.pending, postrider.progress to postrider_admin;
 grant select, update (description, expires_at, warn_before) on postrider.secret to postrider_admin;
+grant select on postrider.secret_use, postrider.secret_status to postrider_admin;
 grant select (name, version, retires_at, created_at) on postrider.secret_version to postrider_admin;
 grant execute on function
 	postrider.send_test(text, jsonb, text, text, text, jsonb),
@@ -97,6 +98,7 @@ grant execute on function
 	postrider.touched_nothing(text, text),
 	postrider.progress_status(),
 	postrider.set_secret(text, text, interval, timestamptz, interval, text, text),
+	postrider.drop_secret(text),
 	postrider.is_topic_pattern(text),
 	postrider.next_id()
 to postrider_admin;

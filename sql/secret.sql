@@ -51,3 +51,17 @@ set search_path = pg_catalog, pg_temp
 as 'MODULE_PATHNAME', 'postrider_set_secret';
 comment on function postrider.set_secret(text, text, interval, timestamptz, interval, text, text) is
 'Stores a value: a signing secret (whsec_ and base64), or anything else that authenticates. The value before stays in force for the time of the overlap: both sign. Without a value a random signing secret is made and returned, this once; otherwise NULL is returned.';
+
+create function postrider.rotate_key() returns bigint
+language c volatile parallel unsafe security definer
+set search_path = pg_catalog, pg_temp
+as 'MODULE_PATHNAME', 'postrider_rotate_key';
+comment on function postrider.rotate_key() is
+'Makes a new key that encrypts secrets, and encrypts all of this database with it, in one transaction; returns how many values. The old key stays in the key file until postrider.drop_old_keys(). With postrider.key_command the new key is the first that it prints.';
+
+create function postrider.drop_keys() returns integer
+language c volatile parallel unsafe
+set search_path = pg_catalog, pg_temp
+as 'MODULE_PATHNAME', 'postrider_drop_keys';
+comment on function postrider.drop_keys() is
+'For drop_old_keys(): takes all keys but the current one out of the key file.';

@@ -210,10 +210,21 @@ postrider_key_file_make(char **reason)
 	return done;
 }
 
+/* The file that is meant, where the path has symbolic links. */
+static char *
+real_path(char *path)
+{
+	char	   *resolved = realpath(path, NULL);
+	char	   *result = resolved ? pstrdup(resolved) : path;
+
+	free(resolved);
+	return result;
+}
+
 bool
 postrider_key_file_replace(const KeyRing *ring, char **reason)
 {
-	char	   *path = postrider_key_file_path();
+	char	   *path = real_path(postrider_key_file_path());
 	char	   *temporary = psprintf("%s.%d.tmp", path, (int) getpid());
 	bool		done = write_temporary(temporary, ring, reason);
 

@@ -166,6 +166,13 @@ postrider_secret_open(const KeyRing *ring, const SecretLabel *label, bytea *ciph
 	return decrypt(ring->keys[number], label, data, size - OVERHEAD_BYTES, reason);
 }
 
+bool
+postrider_secret_is_current(const KeyRing *ring, bytea *ciphertext)
+{
+	return VARSIZE_ANY_EXHDR(ciphertext) > OVERHEAD_BYTES &&
+		postrider_key_ring_find(ring, (unsigned char *) VARDATA_ANY(ciphertext) + 1) == 0;
+}
+
 bytea *
 postrider_secret_encrypt(const char *name, const char *value)
 {

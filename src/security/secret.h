@@ -47,6 +47,9 @@ extern char *postrider_secret_open(const KeyRing *ring, const SecretLabel *label
 								   bytea *ciphertext, Size *length, int *key_number,
 								   char **reason);
 
+/* Is it encrypted with the current key? */
+extern bool postrider_secret_is_current(const KeyRing *ring, bytea *ciphertext);
+
 /*
  * The keys, or ereport(ERROR) that names what is wrong with them; a key file is made if
  * there is none.  The caller wipes the ring.
