@@ -9,7 +9,8 @@ use Test::More;
 
 my $tokens = PostriderToken->start(life => 2, rotate => 1);
 my $receiver = PostriderTest::Receiver->start;
-my $node = PostriderTest::node('refresh');
+# Commits that are not flushed by themselves stay in memory for as long as can be.
+my $node = PostriderTest::node('refresh', conf => "wal_writer_delay = '10s'\n");
 my $url = $tokens->url;
 
 sub query { return $node->safe_psql('postgres', $_[0]); }
