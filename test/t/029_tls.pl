@@ -124,7 +124,7 @@ sub refused
 {
 	my ($auth, $error, $what) = @_;
 	my $written = said("insert into postrider.endpoint (name, url, auth) values ('never', 'https://example.com/', '$auth')");
-	like($written, qr/ERROR:  auth of endpoint "never" cannot be used: \Q$error\E\n/, "$what: refused when it is written");
+	like($written, qr/ERROR:  auth of endpoint "never" cannot be used: \Q$error\E$/m, "$what: refused when it is written");
 	unlike($written, qr/opensesame|PRIVATE/, 'without anything secret');
 	# The secrets may change later.
 	sql("set session_replication_role = replica; insert into postrider.endpoint (name, url, ca_certificate, auth) values ('bad" . ++$no . "', '$strict/bad', \$pem\$" . pem('ca.crt') . "\$pem\$, '$auth')");
