@@ -384,7 +384,6 @@ postrider_credential_ids(PG_FUNCTION_ARGS)
 	Jsonb	   *auth = PG_GETARG_JSONB_P(0);
 	List	   *ids = NIL;
 	JsonbIterator *iterator;
-	JsonbIteratorToken token;
 	JsonbValue	value;
 
 	if (JB_ROOT_IS_OBJECT(auth))
@@ -393,7 +392,7 @@ postrider_credential_ids(PG_FUNCTION_ARGS)
 		PG_RETURN_DATUM(text_array(NIL));
 	iterator = JsonbIteratorInit(&auth->root);
 	(void) JsonbIteratorNext(&iterator, &value, true);
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) == WJB_ELEM)
+	while (JsonbIteratorNext(&iterator, &value, true) == WJB_ELEM)
 		if (value.type == jbvBinary && JsonContainerIsObject(value.val.binary.data))
 			ids = add_id(ids, JsonbValueToJsonb(&value));
 	PG_RETURN_DATUM(text_array(ids));

@@ -60,11 +60,10 @@ strip(Jsonb *document)
 	JsonbParseState *state = NULL;
 	JsonbValue *result = NULL;
 	JsonbValue	value;
-	JsonbIteratorToken token;
 
 	(void) JsonbIteratorNext(&iterator, &value, true);
 	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) == WJB_KEY)
+	while (JsonbIteratorNext(&iterator, &value, true) == WJB_KEY)
 	{
 		bool		skipped = is_key_of_auth(&value);
 

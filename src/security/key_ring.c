@@ -139,7 +139,7 @@ read_command(KeyRing *ring, bool again, char **reason)
 	static TimestampTz kept_since = 0;
 	static char *kept_command = NULL;
 
-	if (!again && kept.count > 0 && kept_since == PgReloadTime &&
+	if (!again && kept.count > 0 && kept_command != NULL && kept_since == PgReloadTime &&
 		strcmp(kept_command, postrider_key_command) == 0)
 	{
 		*ring = kept;

@@ -351,6 +351,7 @@ compile_members(Compilation *compilation, JsonbContainer *object)
 			key = pnstrdup(value.val.string.val, value.val.string.len);
 		if (token != WJB_VALUE)
 			continue;
+		Assert(key != NULL);
 		number = member_number(kind, key);
 		while (number < 0 && common < (int) lengthof(common_members) &&
 			   strcmp(common_members[common].name, key) != 0)
