@@ -20,6 +20,7 @@
 #include "content/body.h"
 #include "datatype/timestamp.h"
 #include "lib/ilist.h"
+#include "nodes/pg_list.h"
 #include "policy/policy.h"
 #include "utils/jsonpath.h"
 #include "utils/uuid.h"
@@ -67,6 +68,9 @@ typedef struct Message
 	Size		body_length;
 	Size		memory_bytes;	/* what it counts for in the memory budget */
 	MemoryContext context;		/* holds the headers; NULL if there are none */
+	List	   *sensitive;		/* values that people must not see, of char *; in
+								 * sensitive_context, NULL if there are none */
+	MemoryContext sensitive_context;
 } Message;
 
 typedef struct Auth Auth;		/* security/auth.h */

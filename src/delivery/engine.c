@@ -38,6 +38,7 @@
 #include "delivery/key_gate.h"
 #include "delivery/request.h"
 #include "delivery/response.h"
+#include "delivery/result_mask.h"
 #include "delivery/retry.h"
 #include "delivery/secure.h"
 #include "delivery/side_request.h"
@@ -307,6 +308,7 @@ end_unsent(Delivery *delivery, AttemptOutcome outcome, const char *error_code,
 	delivery->result.error_code = error_code;
 	delivery->result.error = MemoryContextStrdup(engine_context, error);
 	delivery->result.started_at = now;
+	postrider_result_mask(&delivery->result, delivery->message);
 	finish_attempt(delivery);
 }
 
@@ -681,6 +683,7 @@ end_batch(Request *request, const Judgement *judgement, double random, Timestamp
 		Delivery   *delivery = dlist_container(Delivery, node,
 											   dlist_pop_head_node(&request->batch));
 
+		postrider_result_mask(&delivery->result, delivery->message);
 		if (taken && delivery->result.outcome != OUTCOME_DELIVERED)
 			note_result(lane, &delivery->result, now);
 		end_delivery(delivery, request, judgement->retry_after_ms, random, now);
@@ -734,6 +737,7 @@ end_request(Request *request, CURLcode code, TimestampTz now)
 	dlist_delete(&request->node);
 	postrider_judge(request, code, now, result, &judgement);
 	postrider_response_keep(request, result);
+	postrider_result_mask_request(result, request);
 	request->token_renewed = renew_token(lane, &judgement, result);
 	disable = result->disable_endpoint;
 	if (judgement.retry_after_ms > 0)
@@ -1113,6 +1117,7 @@ postrider_engine_end_call(Delivery *delivery, const CallEnd *end, TimestampTz no
 	result->error_code = end->error_code;
 	result->error = end->error ? pstrdup(end->error) : NULL;
 	result->response = end->detail ? pstrdup(end->detail) : NULL;
+	postrider_result_mask(result, delivery->message);
 	result->started_at = end->started_at;
 	result->duration_ms = end->duration_ms;
 	if (result->outcome == OUTCOME_RETRY)

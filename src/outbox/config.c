@@ -21,6 +21,7 @@
 #include "outbox/request_row.h"
 #include "outbox/response_row.h"
 #include "outbox/secret_load.h"
+#include "outbox/sensitive.h"
 #include "outbox/shard.h"
 #include "util/id.h"
 #include "util/sql.h"
@@ -362,6 +363,7 @@ postrider_config_load(EndpointChangedCallback callback)
 
 	load_rate_groups();
 	postrider_secret_load();
+	postrider_sensitive_load();
 	/* All are read before any is told of, as that may run statements of its own. */
 	count = postrider_sql_run(&select_endpoints, values, NULL, 0);
 	loaded = palloc(sizeof(Endpoint *) * (count + 1));

@@ -14,6 +14,7 @@
 #include "outbox/intake.h"
 #include "outbox/mapping_reference.h"
 #include "outbox/reply.h"
+#include "outbox/sensitive.h"
 #include "outbox/shape.h"
 #include "policy/priority.h"
 #include "util/sql.h"
@@ -74,6 +75,25 @@ postrider_intake_priority(uint64 row, int column)
 		Max(PRIORITY_BULK, Min(PRIORITY_CRITICAL, DatumGetInt16(value)));
 }
 
+/* What people must not see of it. */
+static void
+set_sensitive(Message *message, const MessageRow *source)
+{
+	MemoryContext context = AllocSetContextCreate(message_context(), "postrider sensitive values",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+
+	message->sensitive = postrider_sensitive_values(source->topic, source->payload);
+	MemoryContextSwitchTo(old);
+	if (message->sensitive == NIL)
+	{
+		MemoryContextDelete(context);
+		return;
+	}
+	message->sensitive_context = context;
+	message->memory_bytes += MemoryContextMemAllocated(context, true);
+}
+
 /* Makes the message, for its first delivery; the body comes later. */
 static void
 make_message(MessageRow *source)
@@ -110,6 +130,8 @@ make_message(MessageRow *source)
 	}
 	message->memory_bytes = sizeof(Message) +
 		(headers ? VARSIZE_ANY(headers) * 2 + 1024 : 0);
+	if (postrider_sensitive_exist() && !source->erased)
+		set_sensitive(message, source);
 	postrider_intake_account((int64) message->memory_bytes);
 	source->message = message;
 }
@@ -254,6 +276,8 @@ postrider_delivery_free(Delivery *delivery)
 	postrider_intake_account(-(int64) message->memory_bytes);
 	if (message->context)
 		MemoryContextDelete(message->context);
+	if (message->sensitive_context)
+		MemoryContextDelete(message->sensitive_context);
 	if (message->traceparent)
 		pfree(message->traceparent);
 	if (message->key)
