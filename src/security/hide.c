@@ -48,6 +48,9 @@ static post_parse_analyze_hook_type previous_analyze_hook = NULL;
 static const char *called_in = NULL;
 static TimestampTz called_at = 0;
 
+/* The session has prepared a secret statement: whatever EXECUTE runs may be that. */
+static bool has_prepared = false;
+
 /* The text may be as large as a statement can be. */
 static bool
 contains(const char *string, const char *wanted)
@@ -71,6 +74,12 @@ has_function(const char *string)
 	return false;
 }
 
+static bool
+is_secret_text(const char *string)
+{
+	return has_function(string) || (has_prepared && contains(string, "execute"));
+}
+
 /* Is the statement that the server runs right now a secret one? */
 static bool
 is_secret_statement(void)
@@ -79,7 +88,7 @@ is_secret_statement(void)
 		return false;
 	if (called_in == debug_query_string && called_at == GetCurrentStatementStartTimestamp())
 		return true;
-	return has_function(debug_query_string);
+	return is_secret_text(debug_query_string);
 }
 
 static void
@@ -230,8 +239,10 @@ analyze_hook(ParseState *state, Query *query, JumbleState *jumble)
 {
 	if (previous_analyze_hook)
 		previous_analyze_hook(state, query, jumble);
-	if (creating_extension || !has_function(state->p_sourcetext))
+	if (creating_extension || !is_secret_text(state->p_sourcetext))
 		return;
+	if (contains(state->p_sourcetext, "prepare"))
+		has_prepared = true;
 	query->queryId = UINT64CONST(0);
 	hide_activity();
 }

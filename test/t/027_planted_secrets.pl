@@ -175,6 +175,7 @@ $seen .= activity();
 sleep 0.5;
 $blocker->query('rollback;');
 $session->query('select 1;');
+$_->quit for $session, $blocker, $watcher;	# their timers end before the test does
 clean($seen, 'pg_stat_activity');
 like($seen, qr/<hidden: postrider.set_secret\(\)>/, 'where something else stands instead');
 
@@ -248,7 +249,6 @@ clean(slurp_file($dump), 'a dump of statements');
 # The key itself.
 my ($key) = slurp_file($node->data_dir . '/postrider.key') =~ /(\S+)/;
 unlike($tables . $shown . $statements . $dumped, qr/\Q$key\E/, 'the key is nowhere');
-$session->quit;
 $node->stop('fast');
 my $log = slurp_file($node->logfile);
 cmp_ok(length $log, '>', 1000000, 'the log has much in it');
