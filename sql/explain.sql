@@ -54,7 +54,7 @@ begin
 	return query select a.started_at, e.name, a.outcome,
 		concat_ws(', ', case when a.attempt > 0 then 'attempt ' || a.attempt end,
 			'status ' || a.status_code, a.error_code,
-			case when a.duration_ms is not null then round(a.duration_ms::numeric, 1) || ' ms' end, a.error)
+			case when a.duration_ms is not null then round(a.duration_ms::numeric, 1) || ' ms' end, postrider.readable_error(a.error_code, a.error))
 	from postrider.attempt a left join postrider.endpoint e on e.id = a.endpoint_id
 	where a.message_id = explain.message_id
 	order by a.started_at, a.attempt;

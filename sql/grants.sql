@@ -3,7 +3,7 @@
 revoke all on all functions in schema postrider from public;
 revoke all on all tables in schema postrider from public;
 
-grant usage on schema postrider to postrider_writer, postrider_reader, postrider_admin;
+grant usage on schema postrider to postrider_writer, postrider_reader, postrider_admin, postrider_payload_reader;
 
 grant execute on function
 	postrider.emit(text, jsonb, text, jsonb, timestamptz, timestamptz, text, text, text),
@@ -25,10 +25,42 @@ grant execute on function
 	postrider.id_floor(timestamptz)
 to postrider_writer, postrider_admin;
 
-grant select on postrider.delivery, postrider.worker, postrider.endpoint_health to postrider_reader, postrider_admin;
+-- Policies of tables call these as whoever reads the table.
+grant execute on function
+	postrider.bound_tenant(),
+	postrider.sees_tenant(text),
+	postrider.sees_shared(text),
+	postrider.sees_payloads()
+to postrider_writer, postrider_reader, postrider_admin, postrider_payload_reader;
+grant execute on function postrider.require_owner(regclass) to postrider_writer, postrider_admin;
+
+-- What is going on, without payloads and what may quote them.
+grant select on postrider.delivery, postrider.worker, postrider.endpoint_health, postrider.progress
+to postrider_reader, postrider_admin;
 grant execute on function
 	postrider.worker_status(),
 	postrider.endpoint_status(),
+	postrider.progress_status(),
+	postrider.readable_error(text, text)
+to postrider_reader, postrider_admin;
+grant select (id, xid, topic, endpoint, key, tenant, deliver_at, expires_at, traceparent, priority)
+	on postrider.message to postrider_reader, postrider_admin;
+grant select (message_id, started_at, endpoint_id, duration_ms, attempt, status_code, outcome, error_code, request_id)
+	on postrider.attempt to postrider_reader, postrider_admin;
+grant select (message_id, endpoint_id, due_at, attempts, reason, key, topic, tenant, expires_at, traceparent,
+	priority, mapping, mapping_version) on postrider.pending to postrider_reader, postrider_admin;
+grant select (message_id, endpoint_id, reason, attempts, status_code, error_code, died_at, topic, key, tenant,
+	expires_at, traceparent, priority, mapping, mapping_version)
+	on postrider.dead_letter to postrider_reader, postrider_admin;
+grant select (id, name, tenant, enabled, disabled_reason, paused_at, pause_reason, description, created_at)
+	on postrider.endpoint to postrider_reader;
+
+-- Payloads, headers, responses, and errors that quote them.
+grant select on postrider.message, postrider.attempt, postrider.pending, postrider.dead_letter
+to postrider_payload_reader;
+grant select (id, name, tenant) on postrider.endpoint to postrider_payload_reader;
+
+grant execute on function
 	postrider.id_time(uuid),
 	postrider.id_floor(timestamptz),
 	postrider.topic_matches(text, text),
@@ -77,8 +109,7 @@ grant select, insert, update, delete on postrider.endpoint, postrider.subscripti
 	postrider.mapping, postrider.schema
 to postrider_admin;
 grant select, delete on postrider.topic_version to postrider_admin;
-grant select, delete on postrider.dead_letter to postrider_admin;
-grant select on postrider.message, postrider.attempt, postrider.pending, postrider.progress to postrider_admin;
+grant delete on postrider.dead_letter to postrider_admin;
 grant select (name, created_at, updated_at) on postrider.secret to postrider_admin;
 grant execute on function
 	postrider.send_test(text, jsonb, text, text, text, jsonb),
@@ -93,7 +124,6 @@ grant execute on function
 	postrider.on_message(text, regprocedure, text, jsonpath, text, interval, integer),
 	postrider.off_message(text, regprocedure, text),
 	postrider.touched_nothing(text, text),
-	postrider.progress_status(),
 	postrider.set_secret(text, text),
 	postrider.is_topic_pattern(text),
 	postrider.next_id()

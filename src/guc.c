@@ -26,6 +26,7 @@ char	   *postrider_proxy_ca_file;
 char	   *postrider_no_proxy;
 char	   *postrider_key_file;
 char	   *postrider_traceparent;
+char	   *postrider_tenant;
 int			postrider_validation = POSTRIDER_VALIDATION_STRICT;
 
 static const struct config_enum_entry validation_options[] = {
@@ -145,6 +146,18 @@ postrider_guc_define(void)
 							   "",
 							   PGC_USERSET, 0,
 							   check_traceparent, NULL, NULL);
+
+	/*
+	 * PGC_SUSET: who is bound cannot get out.  In front of a pool of connections
+	 * that changes it with each transaction, GRANT SET ON PARAMETER.
+	 */
+	DefineCustomStringVariable("postrider.tenant",
+							   "The tenant that the session is bound to: it sees and changes only what belongs to it.",
+							   "Empty: it is not bound, and sees all that its role may. Set by a superuser, with ALTER ROLE ... SET, or by a role that was granted SET on it.",
+							   &postrider_tenant,
+							   "",
+							   PGC_SUSET, 0,
+							   NULL, NULL, NULL);
 
 	/*
 	 * PGC_SUSET: a role that emits cannot take the check away from itself.

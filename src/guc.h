@@ -23,6 +23,7 @@ extern char *postrider_proxy_ca_file;
 extern char *postrider_no_proxy;
 extern char *postrider_key_file;
 extern char *postrider_traceparent;
+extern char *postrider_tenant;
 
 /* What becomes of a payload that does not match the schema of its topic. */
 typedef enum PostriderValidation
