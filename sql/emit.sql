@@ -39,7 +39,10 @@ create trigger config_changed after insert or update or delete or truncate on po
 	for each statement execute function postrider.config_changed();
 create trigger config_changed after insert or update or delete or truncate on postrider.secret
 	for each statement execute function postrider.config_changed();
+create trigger config_changed after insert or update or delete or truncate on postrider.secret_version
+	for each statement execute function postrider.config_changed();
 alter table postrider.endpoint enable always trigger config_changed;
 alter table postrider.subscription enable always trigger config_changed;
 alter table postrider.mapping enable always trigger config_changed;
 alter table postrider.secret enable always trigger config_changed;
+alter table postrider.secret_version enable always trigger config_changed;

@@ -11,6 +11,7 @@ grant execute on function
 	postrider.watch(regclass, text, text[], name[], text, name[], text),
 	postrider.unwatch(regclass, text),
 	postrider.narrow_watch(regclass, text, text[]),
+	postrider.record_watches(regclass),
 	postrider.check_watchable(regclass),
 	postrider.check_columns(regclass, name[]),
 	postrider.capture(),
@@ -110,7 +111,9 @@ grant select, insert, update, delete on postrider.endpoint, postrider.subscripti
 to postrider_admin;
 grant select, delete on postrider.topic_version to postrider_admin;
 grant delete on postrider.dead_letter to postrider_admin;
-grant select (name, created_at, updated_at) on postrider.secret to postrider_admin;
+grant select, update (description, expires_at, warn_before) on postrider.secret to postrider_admin;
+grant select on postrider.secret_use, postrider.secret_status to postrider_admin;
+grant select (name, version, retires_at, created_at) on postrider.secret_version to postrider_admin;
 grant execute on function
 	postrider.send_test(text, jsonb, text, text, text, jsonb),
 	postrider.preview(text, jsonb, text, text, jsonb),
@@ -124,14 +127,61 @@ grant execute on function
 	postrider.on_message(text, regprocedure, text, jsonpath, text, interval, integer),
 	postrider.off_message(text, regprocedure, text),
 	postrider.touched_nothing(text, text),
-	postrider.set_secret(text, text),
+	postrider.set_secret(text, text, interval, timestamptz, interval, text, text),
+	postrider.drop_secret(text),
 	postrider.is_topic_pattern(text),
 	postrider.next_id()
+to postrider_admin;
+
+-- Documents of the configuration: all with the rights of the caller.
+grant select on postrider.config_history to postrider_admin;
+grant execute on function
+	postrider.acting_role(),
+	postrider.is_secret_name(text),
+	postrider.nearest_word(text, text[]),
+	postrider.mask_url(text),
+	postrider.mask_config(jsonb),
+	postrider.unmask_config(jsonb, jsonb),
+	postrider.config_tables(),
+	postrider.config_key(jsonb, text[]),
+	postrider.primary_key(regclass),
+	postrider.hidden_columns(regclass),
+	postrider.watches(),
+	postrider.config_kinds(),
+	postrider.config_defaults(regclass),
+	postrider.config_columns(regclass, text[]),
+	postrider.config_rows(text, bigint),
+	postrider.short_body(jsonb, jsonb, text[]),
+	postrider.mapping_items(bigint),
+	postrider.plain_items(text, bigint),
+	postrider.listed_name(text, text, bigint),
+	postrider.config_items(bigint, text),
+	postrider.history_id(timestamptz),
+	postrider.config_document(bigint, text),
+	postrider.export_config(text, timestamptz),
+	postrider.lock_config(),
+	postrider.config_fields(text),
+	postrider.perhaps(text, text[]),
+	postrider.canonical_body(text, regclass, text[], jsonb, jsonb),
+	postrider.document_items(jsonb),
+	postrider.apply_mapping(text, text, jsonb),
+	postrider.apply_watch(text, text, text, jsonb),
+	postrider.apply_row(text, text, text, text, jsonb, jsonb, jsonb),
+	postrider.apply_step(text, text, text, text, jsonb, jsonb, jsonb),
+	postrider.config_note(text, text, text, jsonb, jsonb),
+	postrider.config_steps(jsonb, boolean),
+	postrider.config_differences(text, text, text, jsonb, jsonb, text, text),
+	postrider.try_step(jsonb),
+	postrider.try_steps(jsonb),
+	postrider.apply_document(jsonb, boolean, boolean, text),
+	postrider.apply_config(jsonb, boolean, boolean),
+	postrider.revert_config(timestamptz, bigint, boolean)
 to postrider_admin;
 
 -- Configuration is dumped; messages, attempts and pending rows are not, so that
 -- restoring a dump never sends again what was sent.
 select pg_catalog.pg_extension_config_dump('postrider.secret', '');
+select pg_catalog.pg_extension_config_dump('postrider.secret_version', '');
 select pg_catalog.pg_extension_config_dump('postrider.schema', '');
 select pg_catalog.pg_extension_config_dump('postrider.topic', '');
 select pg_catalog.pg_extension_config_dump('postrider.mapping', '');
@@ -140,6 +190,11 @@ select pg_catalog.pg_extension_config_dump('postrider.endpoint', '');
 select pg_catalog.pg_extension_config_dump('postrider.endpoint_id_seq', '');
 select pg_catalog.pg_extension_config_dump('postrider.subscription', '');
 select pg_catalog.pg_extension_config_dump('postrider.subscription_id_seq', '');
+select pg_catalog.pg_extension_config_dump('postrider.config_history', '');
+select pg_catalog.pg_extension_config_dump('postrider.config_history_id_seq', '');
+
+-- The history of all these.
+select postrider.keep_config_history();
 
 -- The launcher learns of us when this transaction commits.
 select postrider.wake();

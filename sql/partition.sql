@@ -189,6 +189,9 @@ begin
 	done := postrider.clean_default_partition(now() - retention);
 	if done is null then
 		delete from postrider.deduplication where expires_at < now();
+		if not in_extension_script then
+			perform postrider.tend_config_history();
+		end if;
 	end if;
 	return done;
 end

@@ -89,6 +89,7 @@ begin
 				|| coalesce(' on topic "' || topic || '"', ''),
 			hint = 'The triggers that call postrider.capture() show what is watched: \d ' || relation::text;
 	end if;
+	perform postrider.record_watches(relation);
 	return dropped;
 end
 $$;
@@ -226,6 +227,7 @@ begin
 	if topic is not null then
 		perform postrider.narrow_watch(relation, topic, operations);
 	end if;
+	perform postrider.record_watches(relation);
 end
 $$;
 comment on function postrider.watch(regclass, text, text[], name[], text, name[], text) is

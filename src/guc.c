@@ -25,8 +25,11 @@ char	   *postrider_proxy_secret;
 char	   *postrider_proxy_ca_file;
 char	   *postrider_no_proxy;
 char	   *postrider_key_file;
+char	   *postrider_key_command;
 char	   *postrider_traceparent;
 char	   *postrider_tenant;
+char	   *postrider_change_reason;
+int			postrider_config_history_minutes;
 int			postrider_validation = POSTRIDER_VALIDATION_STRICT;
 
 static const struct config_enum_entry validation_options[] = {
@@ -73,6 +76,20 @@ postrider_guc_define(void)
 							7 * 24 * 60, 24 * 60, INT_MAX / 60,
 							PGC_SIGHUP, GUC_UNIT_MIN,
 							NULL, NULL, NULL);
+	DefineCustomIntVariable("postrider.config_history_retention",
+							"How long changes of the configuration are kept; -1: for ever.",
+							"What is older can be deleted from postrider.config_history, and is by the worker.",
+							&postrider_config_history_minutes,
+							-1, -1, INT_MAX / 60,
+							PGC_SIGHUP, GUC_UNIT_MIN,
+							NULL, NULL, NULL);
+	DefineCustomStringVariable("postrider.change_reason",
+							   "Why the configuration is changed, for postrider.config_history.",
+							   "SET LOCAL it for a transaction.",
+							   &postrider_change_reason,
+							   "",
+							   PGC_USERSET, 0,
+							   NULL, NULL, NULL);
 	DefineCustomIntVariable("postrider.deduplication_period",
 							"How long a deduplication key is remembered.",
 							NULL,
@@ -136,6 +153,13 @@ postrider_guc_define(void)
 							   "A path relative to the data directory, or an absolute one.",
 							   &postrider_key_file,
 							   "postrider.key",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   NULL, NULL, NULL);
+	DefineCustomStringVariable("postrider.key_command",
+							   "Command that prints the key that encrypts secrets, in place of postrider.key_file.",
+							   "Run by /bin/sh, once until the settings are loaded again.",
+							   &postrider_key_command,
+							   "",
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 							   NULL, NULL, NULL);
 

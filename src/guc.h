@@ -22,8 +22,11 @@ extern char *postrider_proxy_secret;
 extern char *postrider_proxy_ca_file;
 extern char *postrider_no_proxy;
 extern char *postrider_key_file;
+extern char *postrider_key_command;
 extern char *postrider_traceparent;
 extern char *postrider_tenant;
+extern char *postrider_change_reason;
+extern int	postrider_config_history_minutes;
 
 /* What becomes of a payload that does not match the schema of its topic. */
 typedef enum PostriderValidation

@@ -12,6 +12,7 @@
 #include "fmgr.h"
 #include "guc.h"
 #include "miscadmin.h"
+#include "security/hide.h"
 #include "worker/launcher.h"
 #include "worker/shmem.h"
 #include "worker/utility.h"
@@ -34,5 +35,6 @@ _PG_init(void)
 	postrider_shmem_install();
 	postrider_wake_install();
 	postrider_utility_install();
+	postrider_hide_install();
 	postrider_launcher_register();
 }

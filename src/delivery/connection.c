@@ -99,6 +99,8 @@ static void
 set_proxy(CURL *easy, Connection *connection, const Proxy *proxy)
 {
 	strlcpy(connection->proxy, proxy ? proxy->url : "", sizeof(connection->proxy));
+	strlcpy(connection->proxy_secret, proxy && proxy->secret ? proxy->secret : "",
+			sizeof(connection->proxy_secret));
 
 	/* An empty string: the environment of the postmaster chooses none either. */
 	curl_easy_setopt(easy, CURLOPT_PROXY, connection->proxy);
@@ -115,14 +117,13 @@ set_proxy(CURL *easy, Connection *connection, const Proxy *proxy)
 	curl_easy_setopt(easy, CURLOPT_PROXY_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 	if (postrider_proxy_ca_file && postrider_proxy_ca_file[0])
 		curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, postrider_proxy_ca_file);
-	if (proxy->credentials)
-		set_credentials(easy, proxy->credentials);
 }
 
 void
 postrider_connection_set_up(CURL *easy, Connection *connection, const Proxy *proxy)
 {
-	postrider_connection_begin(connection);
+	connection->refusal = NULL;
+	connection->dialled = false;
 
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "https");
@@ -159,11 +160,22 @@ postrider_connection_set_url(CURL *easy, const Connection *connection, const cha
 	return true;
 }
 
-void
-postrider_connection_begin(Connection *connection)
+SecretState
+postrider_connection_begin(CURL *easy, Connection *connection, TimestampTz now,
+						   const char **problem)
 {
+	const SecretVersion *versions;
+	SecretState state;
+	int			count;
+
 	connection->refusal = NULL;
 	connection->dialled = false;
+	if (connection->proxy_secret[0] == '\0')
+		return SECRET_READY;
+	state = postrider_secret_find(connection->proxy_secret, now, &versions, &count, problem);
+	if (state == SECRET_READY)
+		set_credentials(easy, versions[0].value);
+	return state;
 }
 
 bool

@@ -15,7 +15,12 @@
 
 #include <curl/curl.h>
 
+#include "datatype/timestamp.h"
 #include "security/proxy.h"
+#include "security/secret_set.h"
+
+/* Names of secrets are no longer (outbox/name.c). */
+#define CONNECTION_SECRET_SIZE 256
 
 /* What the guard says of the connection that a handle has; its owner keeps it. */
 typedef struct Connection
@@ -23,6 +28,7 @@ typedef struct Connection
 	const char *refusal;		/* why an address was refused, a static string; or NULL */
 	bool		dialled;		/* another address of the name was allowed */
 	char		proxy[PROXY_URL_SIZE];	/* that it goes through; "" for none */
+	char		proxy_secret[CONNECTION_SECRET_SIZE];	/* name; "" for none */
 } Connection;
 
 /*
@@ -42,8 +48,12 @@ extern void postrider_connection_set_up(CURL *easy, Connection *connection,
 extern bool postrider_connection_set_url(CURL *easy, const Connection *connection,
 										 const char *url, const char **problem);
 
-/* To be called before each use of the handle. */
-extern void postrider_connection_begin(Connection *connection);
+/*
+ * To be called before each use of the handle: has the credentials for the proxy, if
+ * it wants any.  As postrider_secret_find(); it is always ready without a proxy secret.
+ */
+extern SecretState postrider_connection_begin(CURL *easy, Connection *connection,
+											  TimestampTz now, const char **problem);
 
 /*
  * Was the guard the reason that the handle ended with this code?  Then

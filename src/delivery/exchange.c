@@ -8,17 +8,8 @@
 #include "postgres.h"
 
 #include "delivery/exchange.h"
+#include "security/secret_name.h"
 #include "util/text.h"
-
-/* Words in the names of headers and parameters whose values nobody must see. */
-static const char *const secret_words[] = {
-	"authorization", "cookie", "key", "password", "passwd", "secret", "token"
-};
-
-/* ... but for these. */
-static const char *const public_names[] = {
-	"idempotency-key"
-};
 
 /* Called by curl, so it neither allocates nor raises an error. */
 static int
@@ -52,24 +43,6 @@ postrider_exchange_record(CURL *easy, Exchange *exchange)
 	curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
 }
 
-static bool
-is_secret(const char *name, Size length)
-{
-	for (int i = 0; i < (int) lengthof(public_names); i++)
-		if (strlen(public_names[i]) == length &&
-			pg_strncasecmp(name, public_names[i], length) == 0)
-			return false;
-	for (int i = 0; i < (int) lengthof(secret_words); i++)
-	{
-		Size		word = strlen(secret_words[i]);
-
-		for (Size at = 0; at + word <= length; at++)
-			if (pg_strncasecmp(name + at, secret_words[i], word) == 0)
-				return true;
-	}
-	return false;
-}
-
 static void
 show_text(StringInfo out, const char *bytes, Size length)
 {
@@ -100,7 +73,7 @@ postrider_exchange_show_url(StringInfo out, const char *line, Size length)
 		while (stop < end && *stop != '&' && *stop != ' ')
 			stop++;
 		equals = memchr(next, '=', stop - next);
-		if (equals && is_secret(next, equals - next))
+		if (equals && postrider_is_secret_name(next, equals - next))
 		{
 			show_text(out, next, equals + 1 - next);
 			appendStringInfoString(out, "***");
@@ -126,7 +99,7 @@ postrider_exchange_show_line(StringInfo out, const char *line, Size length)
 
 	if (colon == NULL || (blank && blank < colon))
 		postrider_exchange_show_url(out, line, length);
-	else if (is_secret(line, colon - line))
+	else if (postrider_is_secret_name(line, colon - line))
 	{
 		show_text(out, line, colon + 1 - line);
 		appendStringInfoString(out, " ***");
@@ -136,10 +109,10 @@ postrider_exchange_show_line(StringInfo out, const char *line, Size length)
 }
 
 void
-postrider_exchange_show(StringInfo out, const ExchangeSide *side)
+postrider_exchange_show(StringInfo out, const char *bytes, Size size, Size lost)
 {
-	const char *next = side->data;
-	const char *end = side->data + side->length;
+	const char *next = bytes;
+	const char *end = bytes + size;
 
 	while (next < end)
 	{
@@ -156,6 +129,6 @@ postrider_exchange_show(StringInfo out, const ExchangeSide *side)
 			break;				/* the body begins, and no further response */
 	}
 	show_text(out, next, end - next);
-	if (side->lost > 0)
-		appendStringInfo(out, "\n... and %zu bytes more", side->lost);
+	if (lost > 0)
+		appendStringInfo(out, "\n... and %zu bytes more", lost);
 }

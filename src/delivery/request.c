@@ -13,6 +13,7 @@
 #include "delivery/connection.h"
 #include "delivery/lane.h"
 #include "delivery/request.h"
+#include "delivery/secure.h"
 #include "util/id.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -193,6 +194,7 @@ set_up(Request *request, const Endpoint *endpoint)
 		curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
 	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, endpoint->method);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) endpoint->timeout_ms);
+	postrider_secure_set_up(easy, endpoint);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, receive_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, receive_header);
@@ -273,6 +275,7 @@ void
 postrider_request_release(Request *request)
 {
 	free_message_parts(request);
+	postrider_secure_clear(request);
 	if (request->kept_capacity > RESPONSE_IDLE_BYTES)
 		make_room(request, 0);
 	request->delivery = NULL;
@@ -293,6 +296,8 @@ postrider_request_discard_idle(Endpoint *endpoint)
 		curl_easy_cleanup(request->easy);
 		curl_slist_free_all(request->endpoint_headers);
 		make_room(request, 0);
+		if (request->secure_context)
+			MemoryContextDelete(request->secure_context);
 		pfree(request);
 	}
 }
@@ -314,7 +319,7 @@ body_length_of(const Request *request, const Delivery *delivery)
  * batch), the time is that of the attempt.
  */
 static bool
-sign(Request *request, Delivery *delivery, TimestampTz now)
+sign(Request *request, Delivery *delivery, TimestampTz now, const char **problem)
 {
 	static const char id_name[] = "webhook-id: ";
 	static const char timestamp_name[] = "webhook-timestamp: ";
@@ -329,16 +334,14 @@ sign(Request *request, Delivery *delivery, TimestampTz now)
 	snprintf(request->timestamp, sizeof(request->timestamp), "%s" INT64_FORMAT,
 			 timestamp_name, unix_time);
 	request->signature[0] = '\0';
-	if (endpoint->signing_key == NULL)
+	if (endpoint->signing == NULL || !postrider_signing_has_standard(endpoint->signing))
 		return true;
 
 	memcpy(request->signature, signature_name, sizeof(signature_name));
-	return postrider_signature_v1(endpoint->signing_key,
-								  endpoint->signing_key_length,
-								  request->id + sizeof(id_name) - 1, unix_time,
-								  body_of(request, delivery),
-								  body_length_of(request, delivery),
-								  request->signature + sizeof(signature_name) - 1);
+	return postrider_signing_standard(endpoint->signing, request->id + sizeof(id_name) - 1,
+									  unix_time, body_of(request, delivery),
+									  body_length_of(request, delivery), now,
+									  request->signature + sizeof(signature_name) - 1, problem);
 }
 
 /*
@@ -414,31 +417,73 @@ link_headers(Request *request, const Delivery *delivery)
 	return list;
 }
 
+/* Whoever fills a request has mostly looked already: here is who must not go on. */
+static bool
+is_ready(Delivery *delivery, TimestampTz now)
+{
+	const Endpoint *endpoint = delivery->endpoint;
+	const char *problem = NULL;
+	const char *error_code = "secret";
+	TimestampTz retry_at;
+	AuthState	state = endpoint->auth == NULL && endpoint->auth_problem == NULL ? AUTH_READY :
+		postrider_secure_ready(endpoint, now, &problem, &error_code, &retry_at);
+
+	if (state == AUTH_READY)
+		return true;
+	delivery->result.error_code = error_code;
+	delivery->result.error = pstrdup(state == AUTH_FAILED ? problem :
+									 "a credential is still being fetched");
+	return false;
+}
+
+static bool
+secure(Request *request, Delivery *delivery, TimestampTz now)
+{
+	bool		has_body = sends_body(delivery->endpoint);
+	const char *body = has_body ? body_of(request, delivery) : NULL;
+
+	return postrider_secure_apply(request, delivery, has_body && body == NULL ? "" : body,
+								  has_body ? body_length_of(request, delivery) : 0, now);
+}
+
+static bool
+set_url(Request *request, Delivery *delivery)
+{
+	const char *url = delivery->url ? delivery->url : request->endpoint->url;
+	const char *problem;
+
+	if (request->sent_url)
+		url = request->sent_url;
+	if (postrider_connection_set_url(request->easy, &request->connection, url, &problem))
+		return true;
+	delivery->result.outcome = OUTCOME_DEAD;
+	delivery->result.error_code = "address_refused";
+	delivery->result.error = pstrdup(problem);
+	return false;
+}
+
 bool
 postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 {
 	const Endpoint *endpoint = delivery->endpoint;
 	CURL	   *easy = request->easy;
-	const char *problem;
+	const char *problem = NULL;
 
-	if (endpoint->signing_error || !sign(request, delivery, now))
+	if (!is_ready(delivery, now))
+		return false;
+	if (!sign(request, delivery, now, &problem))
 	{
 		delivery->result.error_code = "secret";
-		delivery->result.error = pstrdup(endpoint->signing_error ?
-										 endpoint->signing_error :
-										 "the request could not be signed");
+		delivery->result.error = pstrdup(problem);
 		return false;
 	}
-	if (!postrider_connection_set_url(easy, &request->connection,
-									  delivery->url ? delivery->url : endpoint->url, &problem))
+	if (postrider_connection_begin(easy, &request->connection, now, &problem) != SECRET_READY)
 	{
-		delivery->result.outcome = OUTCOME_DEAD;
-		delivery->result.error_code = "address_refused";
+		delivery->result.error_code = "secret";
 		delivery->result.error = pstrdup(problem);
 		return false;
 	}
 	request->delivery = delivery;
-	postrider_connection_begin(&request->connection);
 	request->response_cut = false;
 	request->headers_complete = false;
 	request->headers.space = request->header_space;
@@ -450,6 +495,10 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 	make_room(request, bytes_to_keep(request));
 	request->curl_error[0] = '\0';
 	request->sent_headers = link_headers(request, delivery);
+	if (postrider_secure_concerns(endpoint) && !secure(request, delivery, now))
+		return false;
+	if (!set_url(request, delivery))
+		return false;
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->sent_headers);
 	if (!sends_body(endpoint))
 		return true;

@@ -12,6 +12,7 @@
 #include "content/header.h"
 #include "content/response_rule.h"
 #include "content/topic.h"
+#include "outbox/auth_row.h"
 #include "outbox/config.h"
 #include "outbox/function_row.h"
 #include "outbox/mapping_reference.h"
@@ -19,8 +20,8 @@
 #include "outbox/batch_row.h"
 #include "outbox/request_row.h"
 #include "outbox/response_row.h"
+#include "outbox/secret_load.h"
 #include "outbox/shard.h"
-#include "security/secret.h"
 #include "util/id.h"
 #include "util/sql.h"
 #include "utils/array.h"
@@ -33,11 +34,10 @@ static SqlStatement select_endpoints = {
 	.text =
 	"select e.id, e.name, e.tenant, e.url, e.method, e.headers, e.timeout,"
 	" e.max_attempts, e.backoff_base, e.backoff_max, e.retry_schedule,"
-	" e.signing_secret, s.ciphertext, e.enabled and e.paused_at is null, e.response_rules,"
+	" e.enabled and e.paused_at is null, e.response_rules,"
 	POSTRIDER_POLICY_COLUMNS(" e") "," POSTRIDER_RESPONSE_COLUMNS(" e") ","
-	POSTRIDER_REQUEST_COLUMNS(" e") ", e.run_as"
+	POSTRIDER_REQUEST_COLUMNS(" e") "," POSTRIDER_AUTH_COLUMNS(" e") ", e.run_as"
 	" from postrider.endpoint e"
-	" left join postrider.secret s on s.name = e.signing_secret"
 	" where e.id % $2 = $1",
 	.argument_count = 2,
 	.argument_types = {INT4OID, INT4OID}
@@ -140,44 +140,6 @@ read_schedule(uint64 row, int column, Endpoint *endpoint, MemoryContext context)
 	endpoint->schedule_length = count;
 }
 
-/* Decrypts the endpoint's signing key; a failure is kept for its attempts. */
-static void
-read_signing_key(uint64 row, int name_column, int value_column,
-				 Endpoint *endpoint, MemoryContext context)
-{
-	char	   *name = postrider_sql_text(row, name_column, CurrentMemoryContext);
-	bool		isnull;
-	Datum		ciphertext = postrider_sql_datum(row, value_column, &isnull);
-	char	   *value;
-	char	   *reason = NULL;
-	MemoryContext old;
-
-	endpoint->signing_key = NULL;
-	endpoint->signing_error = NULL;
-	if (name == NULL)
-		return;
-	old = MemoryContextSwitchTo(context);
-	if (isnull)
-		reason = psprintf("secret \"%s\" does not exist", name);
-	else if ((value = postrider_secret_decrypt(name, DatumGetByteaPP(ciphertext),
-											   &reason)) != NULL)
-	{
-		endpoint->signing_key =
-			postrider_secret_signing_key(value, &endpoint->signing_key_length,
-										 &reason);
-		explicit_bzero(value, strlen(value));
-	}
-	if (endpoint->signing_key == NULL)
-	{
-		endpoint->signing_error = reason;
-		ereport(WARNING,
-				(errcode(ERRCODE_CONFIG_FILE_ERROR),
-				 errmsg("requests to endpoint \"%s\" cannot be signed: %s",
-						endpoint->name, reason)));
-	}
-	MemoryContextSwitchTo(old);
-}
-
 /* A policy that makes no sense can only be there if the trigger was disabled. */
 static void
 read_policy(uint64 row, Endpoint *endpoint)
@@ -233,12 +195,12 @@ read_endpoint(uint64 row, Endpoint *endpoint, MemoryContext context)
 	endpoint->backoff_base_ms = Max(interval_at(row, 8), 1);
 	endpoint->backoff_max_ms = interval_at(row, 9);
 	read_schedule(row, 10, endpoint, context);
-	read_signing_key(row, 11, 12, endpoint, context);
-	endpoint->enabled = postrider_sql_bool(row, 13);
-	read_rules(postrider_sql_jsonb(row, 14), endpoint);
+	endpoint->enabled = postrider_sql_bool(row, 11);
+	read_rules(postrider_sql_jsonb(row, 12), endpoint);
 	read_policy(row, endpoint);
 	tuple = postrider_sql_row(row, &desc);
 	postrider_request_row_read(desc, tuple, endpoint);
+	postrider_auth_row_read(desc, tuple, endpoint);
 	postrider_response_row_read(desc, tuple, endpoint);
 	postrider_batch_row_read(desc, tuple, endpoint);
 	postrider_function_row_read(desc, tuple, endpoint);
@@ -399,6 +361,7 @@ postrider_config_load(EndpointChangedCallback callback)
 		entry->seen = false;
 
 	load_rate_groups();
+	postrider_secret_load();
 	/* All are read before any is told of, as that may run statements of its own. */
 	count = postrider_sql_run(&select_endpoints, values, NULL, 0);
 	loaded = palloc(sizeof(Endpoint *) * (count + 1));

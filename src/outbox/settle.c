@@ -20,6 +20,7 @@
 #include "outbox/reply.h"
 #include "outbox/settle.h"
 #include "policy/priority.h"
+#include "security/secret_set.h"
 #include "util/sql.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -408,6 +409,21 @@ release_if_enabled(Delivery *delivery)
 	delivery->park_until = GetCurrentTimestamp();
 }
 
+/* A receiver may answer with what it was sent: no secret goes on record. */
+static void
+scrub(Delivery *delivery)
+{
+	AttemptResult *result = &delivery->result;
+
+	postrider_secret_scrub_string(result->error);
+	postrider_secret_scrub_string(result->response);
+	if (result->reply == NULL)
+		return;
+	postrider_secret_scrub_string(result->reply->body);
+	for (int i = 0; i < result->reply->header_count; i++)
+		postrider_secret_scrub_string(result->reply->headers[i].value);
+}
+
 void
 postrider_settle_write(dlist_head *deliveries, SettleTotals *totals)
 {
@@ -420,7 +436,10 @@ postrider_settle_write(dlist_head *deliveries, SettleTotals *totals)
 	memset(totals, 0, sizeof(*totals));
 	totals->next_due = DT_NOEND;
 	dlist_foreach(iter, deliveries)
+	{
+		scrub(dlist_container(Delivery, node, iter.cur));
 		count++;
+	}
 	init_rows(&finished, count);
 	init_rows(&waiting, count);
 	postrider_reply_emit(deliveries);

@@ -202,23 +202,62 @@ find_refusal(const Address *address)
 	return NULL;
 }
 
+/* Of one machine or one link. */
+static bool
+is_local(const Address *address)
+{
+	static const Network local[] = {
+		NET4(0, 0, 0, 0, 8), NET4(127, 0, 0, 0, 8), NET4(169, 254, 0, 0, 16),
+		NET6(127, 0), NET6(10, 0xfe, 0x80)
+	};
+	Address		inner;
+
+	if (unwrap(&ipv4_mapped, address, &inner))
+		return is_local(&inner);
+	for (int i = 0; i < (int) lengthof(gateways); i++)
+		if (unwrap(&gateways[i], address, &inner))
+			return is_local(&inner);
+	for (int i = 0; i < (int) lengthof(local); i++)
+		if (network_holds(&local[i], address))
+			return true;
+	return false;
+}
+
+/* False if it is neither IPv4 nor IPv6. */
+static bool
+read_address(const struct sockaddr *address, Address *plain)
+{
+	/* A caller's buffer may not be aligned for the wider structs. */
+	memset(plain, 0, sizeof(*plain));
+	plain->family = address->sa_family;
+	if (address->sa_family == AF_INET)
+		memcpy(plain->bytes,
+			   (const char *) address + offsetof(struct sockaddr_in, sin_addr), 4);
+	else if (address->sa_family == AF_INET6)
+		memcpy(plain->bytes,
+			   (const char *) address + offsetof(struct sockaddr_in6, sin6_addr), 16);
+	else
+		return false;
+	return true;
+}
+
 const char *
 postrider_guard_refusal(const struct sockaddr *address)
 {
 	Address		plain;
 
-	/* A caller's buffer may not be aligned for the wider structs. */
-	memset(&plain, 0, sizeof(plain));
-	plain.family = address->sa_family;
-	if (address->sa_family == AF_INET)
-		memcpy(plain.bytes,
-			   (const char *) address + offsetof(struct sockaddr_in, sin_addr), 4);
-	else if (address->sa_family == AF_INET6)
-		memcpy(plain.bytes,
-			   (const char *) address + offsetof(struct sockaddr_in6, sin6_addr), 16);
-	else
-		return "neither IPv4 nor IPv6";
-	return find_refusal(&plain);
+	return read_address(address, &plain) ? find_refusal(&plain) : "neither IPv4 nor IPv6";
+}
+
+const char *
+postrider_guard_refusal_through_proxy(const struct sockaddr *address)
+{
+	Address		plain;
+	const char *refusal = postrider_guard_refusal(address);
+
+	if (refusal == NULL && read_address(address, &plain) && is_local(&plain))
+		return "a network that is the proxy's own";
+	return refusal;
 }
 
 bool

@@ -39,6 +39,13 @@ extern bool postrider_guard_allows_address(const struct sockaddr *address);
  */
 extern const char *postrider_guard_refusal(const struct sockaddr *address);
 
+/*
+ * The same for an address that a proxy is asked for.  What belongs to one machine or
+ * one link (127.0.0.0/8, ::1, 169.254.0.0/16, fe80::/10, 0.0.0.0/8, ::) is that of the
+ * proxy then, so it is refused whatever allowed_networks says.
+ */
+extern const char *postrider_guard_refusal_through_proxy(const struct sockaddr *address);
+
 /* What is wrong with a URL; message and the others are palloc'd or static. */
 typedef struct UrlProblem
 {

@@ -82,16 +82,20 @@ refuse(UrlProblem *problem, const char *message, const char *hint)
 }
 
 static bool
-is_allowed(const char *host, const HostAddress *address, UrlProblem *problem)
+is_allowed(const char *host, const HostAddress *address, UrlUse use, UrlProblem *problem)
 {
-	const char *refusal = postrider_guard_refusal(&address->any);
+	const char *refusal = use == URL_TARGET_OF_PROXY ?
+		postrider_guard_refusal_through_proxy(&address->any) :
+		postrider_guard_refusal(&address->any);
 
 	if (refusal == NULL)
 		return true;
 	problem->sqlstate = ERRCODE_INSUFFICIENT_PRIVILEGE;
 	problem->message = psprintf("requests to host \"%s\" are not allowed", host);
 	problem->detail = psprintf("Its address is in %s.", refusal);
-	problem->hint = "A superuser can allow it by the setting postrider.allowed_networks.";
+	problem->hint = postrider_guard_allows_address(&address->any) ?
+		"A superuser can name it in the setting postrider.no_proxy." :
+		"A superuser can allow it by the setting postrider.allowed_networks.";
 	return false;
 }
 
@@ -133,7 +137,7 @@ check_host(char *host, UrlUse use, UrlProblem *problem)
 		host[length - 1] = '\0';
 		if (!parse_ipv6(host + 1, &address))
 			return refuse(problem, "URL has an invalid IPv6 address", NULL);
-		return is_allowed(host + 1, &address, problem);
+		return is_allowed(host + 1, &address, use, problem);
 	}
 
 	if (length > 0 && host[length - 1] == '.')
@@ -147,10 +151,10 @@ check_host(char *host, UrlUse use, UrlProblem *problem)
 		if (!parse_ipv6("::1", &address) ||
 			!postrider_guard_allows_address(&address.any))
 			(void) parse_ipv4("127.0.0.1", &address);
-		return is_allowed(host, &address, problem);
+		return is_allowed(host, &address, use, problem);
 	}
 	if (parse_ipv4(host, &address))
-		return is_allowed(host, &address, problem);
+		return is_allowed(host, &address, use, problem);
 	if (ends_in_number(host))
 		return refuse(problem, "URL has an invalid IPv4 address", NULL);
 	if (use == URL_TARGET_OF_PROXY && is_inner_name(host))

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * key_file.c
- *	  The file with the key that encrypts secrets.
+ *	  The file with the keys that encrypt secrets.
  *
  * The file appears complete or not at all: the key is written to a file of
  * another name, synced, and linked to the final name, which fails if that is
  * taken.  So processes that race agree on one key, and a crash leaves no half
- * of one.
+ * of one.  It is replaced the same way, by rename.
  *
  * Nothing here raises errors: a worker reads the key outside of any statement
  * and has to say, for each endpoint, why it cannot sign.
@@ -19,15 +19,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/base64.h"
 #include "guc.h"
 #include "miscadmin.h"
 #include "port.h"
 #include "security/key_file.h"
 #include "storage/fd.h"
 
-#define ENCODED_KEY_BYTES 44
-#define MAX_FILE_BYTES 128		/* the key and white space around it */
+#define MAX_FILE_BYTES (64 + POSTRIDER_MAX_KEYS * (POSTRIDER_ENCODED_KEY_BYTES + 2))
 
 char *
 postrider_key_file_path(void)
@@ -86,21 +84,8 @@ check_file(int fd, const char *path, char **reason)
 	return true;
 }
 
-/* Finds the key in the content of the file; changes it. */
-static bool
-decode_key(char *content, unsigned char key[POSTRIDER_KEY_BYTES])
-{
-	char	   *encoded = content + strspn(content, " \t\r\n");
-	Size		length = strcspn(encoded, " \t\r\n");
-
-	return length == ENCODED_KEY_BYTES &&
-		strspn(encoded + length, " \t\r\n") == strlen(encoded + length) &&
-		pg_b64_decode(encoded, (int) length, (void *) key,
-					  POSTRIDER_KEY_BYTES) == POSTRIDER_KEY_BYTES;
-}
-
 bool
-postrider_key_file_read(unsigned char key[POSTRIDER_KEY_BYTES], char **reason)
+postrider_key_file_read(KeyRing *ring, char **reason)
 {
 	char	   *path = postrider_key_file_path();
 	char		content[MAX_FILE_BYTES + 1];
@@ -126,7 +111,7 @@ postrider_key_file_read(unsigned char key[POSTRIDER_KEY_BYTES], char **reason)
 	{
 		content[Min(length, MAX_FILE_BYTES)] = '\0';
 		done = length <= MAX_FILE_BYTES &&
-			strlen(content) == (Size) length && decode_key(content, key);
+			strlen(content) == (Size) length && postrider_key_ring_parse(ring, content);
 		if (!done)
 			*reason = psprintf("key file \"%s\" does not have the base64 of %d bytes in it",
 							   path, POSTRIDER_KEY_BYTES);
@@ -171,22 +156,37 @@ write_file(const char *path, const char *line, char **reason)
 	return done;
 }
 
-/* Base64 of a new random key, and a line feed. */
+/* Writes the keys to a file of another name, safely on disk when it returns. */
 static bool
-make_line(char line[ENCODED_KEY_BYTES + 2])
+write_temporary(const char *path, const KeyRing *ring, char **reason)
 {
-	unsigned char key[POSTRIDER_KEY_BYTES];
-	int			length;
+	char		content[MAX_FILE_BYTES];
+	bool		done;
 
-	if (!pg_strong_random(key, sizeof(key)))
-		return false;
-	length = pg_b64_encode((const void *) key, sizeof(key), line,
-						   ENCODED_KEY_BYTES);
-	explicit_bzero(key, sizeof(key));
-	if (length != ENCODED_KEY_BYTES)
-		return false;
-	strcpy(line + length, "\n");
-	return true;
+	postrider_key_ring_print(ring, content);
+	(void) unlink(path);		/* left by a crash of a process of our number */
+	done = write_file(path, content, reason);
+	explicit_bzero(content, sizeof(content));
+	if (!done)
+		(void) unlink(path);
+	return done;
+}
+
+/*
+ * The key must not be lost by a crash that the secrets survive.
+ */
+static bool
+sync_directory(const char *path, char **reason)
+{
+	char	   *directory = pstrdup(path);
+	bool		done;
+
+	get_parent_directory(directory);
+	done = fsync_fname_ext(directory, true, false, LOG) == 0;
+	if (!done)
+		(void) fail(reason, "sync the directory of", path);
+	pfree(directory);
+	return done;
 }
 
 bool
@@ -194,32 +194,47 @@ postrider_key_file_make(char **reason)
 {
 	char	   *path = postrider_key_file_path();
 	char	   *temporary = psprintf("%s.%d.tmp", path, (int) getpid());
-	char	   *directory = pstrdup(path);
-	char		line[ENCODED_KEY_BYTES + 2];
-	bool		done;
+	KeyRing		ring = {0};
+	bool		done = postrider_key_ring_add(&ring, reason) &&
+		write_temporary(temporary, &ring, reason);
 
-	get_parent_directory(directory);
-	if (!make_line(line))
-	{
-		*reason = pstrdup("could not generate a random key");
-		return false;
-	}
-
-	(void) unlink(temporary);	/* left by a crash of a process of our number */
-	done = write_file(temporary, line, reason);
-	explicit_bzero(line, sizeof(line));
+	postrider_key_ring_wipe(&ring);
 	if (done && link(temporary, path) != 0 && errno != EEXIST)
 		done = fail(reason, "create", path);
 	(void) unlink(temporary);
 
-	/*
-	 * The key must not be lost by a crash that the secrets survive.  Whoever
-	 * lost the race syncs too, for it may commit before the winner has.
-	 */
-	if (done && fsync_fname_ext(directory, true, false, LOG) != 0)
-		done = fail(reason, "sync the directory of", path);
+	/* Whoever lost the race syncs too, for it may commit before the winner has. */
+	done = done && sync_directory(path, reason);
 	pfree(path);
 	pfree(temporary);
-	pfree(directory);
+	return done;
+}
+
+/* The file that is meant, where the path has symbolic links. */
+static char *
+real_path(char *path)
+{
+	char	   *resolved = realpath(path, NULL);
+	char	   *result = resolved ? pstrdup(resolved) : path;
+
+	free(resolved);
+	return result;
+}
+
+bool
+postrider_key_file_replace(const KeyRing *ring, char **reason)
+{
+	char	   *path = real_path(postrider_key_file_path());
+	char	   *temporary = psprintf("%s.%d.tmp", path, (int) getpid());
+	bool		done = write_temporary(temporary, ring, reason);
+
+	if (done && rename(temporary, path) != 0)
+	{
+		done = fail(reason, "replace", path);
+		(void) unlink(temporary);
+	}
+	done = done && sync_directory(path, reason);
+	pfree(path);
+	pfree(temporary);
 	return done;
 }

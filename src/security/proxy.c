@@ -32,8 +32,6 @@ postrider_proxy_find(const char *url, const char *own, const char *own_secret, P
 		postrider_guard_host_listed(host, postrider_no_proxy))
 		return false;
 
-	proxy->credentials = NULL;
-
 	/* The credentials for one proxy are never shown to another. */
 	if (own != NULL)
 	{

@@ -28,7 +28,6 @@ typedef struct Proxy
 {
 	const char *url;			/* http, https or socks5h, without user info */
 	const char *secret;			/* name of the secret with user:password, or NULL */
-	const char *credentials;	/* its value, set by whoever has looked it up; or NULL */
 } Proxy;
 
 /*

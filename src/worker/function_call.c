@@ -31,6 +31,7 @@
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "outbox/config_history.h"
 #include "outbox/function_row.h"
 #include "outbox/mapping_reference.h"
 #include "pgstat.h"
@@ -276,8 +277,17 @@ call(Delivery *delivery, Datum message)
 	command = psprintf("select %s($1)",
 					   quote_qualified_identifier(get_namespace_name(get_func_namespace(function)),
 												  get_func_name(function)));
-	if (SPI_execute_with_args(command, 1, &type, &message, NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "SPI_execute failed");
+	postrider_config_history_role = role;
+	PG_TRY();
+	{
+		if (SPI_execute_with_args(command, 1, &type, &message, NULL, false, 0) != SPI_OK_SELECT)
+			elog(ERROR, "SPI_execute failed");
+	}
+	PG_FINALLY();
+	{
+		postrider_config_history_role = InvalidOid;
+	}
+	PG_END_TRY();
 	SPI_freetuptable(SPI_tuptable);
 	SetUserIdAndSecContext(user, security_context);
 	AtEOXact_GUC(false, level);
@@ -352,7 +362,7 @@ call_in_subtransaction(Delivery *delivery, Datum message, CallEnd *end)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	bool		broken_off = false;
+	volatile bool broken_off = false;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);

@@ -64,6 +64,7 @@
 #include "worker/keep.h"
 #include "worker/keys.h"
 #include "worker/rate_group.h"
+#include "worker/secrets.h"
 #include "worker/shmem.h"
 #include "worker/slot.h"
 #include "worker/step.h"
@@ -155,6 +156,7 @@ refresh_config(void)
 		postrider_endpoint_state_delete_orphans();
 	}
 	postrider_pending_release();
+	postrider_secrets_loaded();
 	config_loaded = changing ? 0 : generation;
 	postrider_keys_forget();
 	postrider_feed_look_at_pending();
@@ -503,6 +505,7 @@ work(void)
 		settle(false);
 	if (!dlist_is_empty(postrider_engine_events()))
 		postrider_announce_events();
+	postrider_secrets_care(now);
 	postrider_careful_acquit(now);
 	postrider_careful_forget_if_well(now);
 	if (checkpoint_at <= now)
@@ -535,6 +538,7 @@ wait_ms(void)
 		return 0;
 	deadline = Min(deadline, Min(postrider_health_due(), postrider_keep_due()));
 	deadline = Min(deadline, Min(postrider_keys_due(), postrider_function_call_deadline()));
+	deadline = Min(deadline, postrider_secrets_due());
 	if (postrider_shard_number() == 0)
 		deadline = Min(deadline, maintenance_at);
 	result = deadline <= now ? 0 : TimestampDifferenceMilliseconds(now, deadline);

@@ -56,11 +56,12 @@ my %prctl = (x86_64 => 157, aarch64 => 167);
 my ($machine) = (POSIX::uname())[4];
 syscall $prctl{$machine}, 36, 1, 0, 0, 0 if $prctl{$machine};
 
-# Calls the block until it returns true; fails the test run if it never does.
+# Calls the block until it returns true; fails the test run if it never does.  The
+# time-out is in seconds; POSTRIDER_PATIENCE multiplies it where all is slow.
 sub wait_until(&$;$)
 {
 	my ($block, $what, $timeout) = @_;
-	my $end = time + ($timeout || 60);
+	my $end = time + ($timeout || 60) * ($ENV{POSTRIDER_PATIENCE} || 1);
 	while (time < $end)
 	{
 		return 1 if $block->();

@@ -45,31 +45,77 @@ admin | delete | relation schema
 admin | delete | relation subscription
 admin | delete | relation topic
 admin | delete | relation topic_version
+admin | execute | function acting_role()
+admin | execute | function apply_config(jsonb, boolean, boolean)
+admin | execute | function apply_document(jsonb, boolean, boolean, text)
+admin | execute | function apply_mapping(text, text, jsonb)
+admin | execute | function apply_row(text, text, text, text, jsonb, jsonb, jsonb)
+admin | execute | function apply_step(text, text, text, text, jsonb, jsonb, jsonb)
+admin | execute | function apply_watch(text, text, text, jsonb)
 admin | execute | function cancel(uuid, text, text, text, text, timestamp with time zone, timestamp with time zone, jsonpath, text)
+admin | execute | function canonical_body(text, regclass, text[], jsonb, jsonb)
+admin | execute | function config_columns(regclass, text[])
+admin | execute | function config_defaults(regclass)
+admin | execute | function config_differences(text, text, text, jsonb, jsonb, text, text)
+admin | execute | function config_document(bigint, text)
+admin | execute | function config_fields(text)
+admin | execute | function config_items(bigint, text)
+admin | execute | function config_key(jsonb, text[])
+admin | execute | function config_kinds()
+admin | execute | function config_note(text, text, text, jsonb, jsonb)
+admin | execute | function config_rows(text, bigint)
+admin | execute | function config_steps(jsonb, boolean)
+admin | execute | function config_tables()
+admin | execute | function document_items(jsonb)
+admin | execute | function drop_secret(text)
 admin | execute | function explain(uuid)
+admin | execute | function export_config(text, timestamp with time zone)
+admin | execute | function hidden_columns(regclass)
+admin | execute | function history_id(timestamp with time zone)
+admin | execute | function is_secret_name(text)
+admin | execute | function listed_name(text, text, bigint)
+admin | execute | function lock_config()
+admin | execute | function mapping_items(bigint)
+admin | execute | function mask_config(jsonb)
+admin | execute | function mask_url(text)
+admin | execute | function nearest_word(text, text[])
 admin | execute | function off_message(text, regprocedure, text)
 admin | execute | function on_message(text, regprocedure, text, jsonpath, text, interval, integer)
 admin | execute | function pause(text, text, text)
+admin | execute | function perhaps(text, text[])
+admin | execute | function plain_items(text, bigint)
 admin | execute | function preview(text, jsonb, text, text, jsonb)
+admin | execute | function primary_key(regclass)
 admin | execute | function purge(uuid, text, text, text, text, timestamp with time zone, timestamp with time zone, text, integer)
 admin | execute | function replay(text, timestamp with time zone, timestamp with time zone, text, jsonpath, text, text)
 admin | execute | function resume(text, text)
 admin | execute | function retry(uuid, text, text, text, text, timestamp with time zone, timestamp with time zone, text, integer)
+admin | execute | function revert_config(timestamp with time zone, bigint, boolean)
 admin | execute | function send_test(text, jsonb, text, text, text, jsonb)
-admin | execute | function set_secret(text, text)
+admin | execute | function set_secret(text, text, interval, timestamp with time zone, interval, text, text)
+admin | execute | function short_body(jsonb, jsonb, text[])
 admin | execute | function touched_nothing(text, text)
+admin | execute | function try_step(jsonb)
+admin | execute | function try_steps(jsonb)
+admin | execute | function unmask_config(jsonb, jsonb)
+admin | execute | function watches()
 admin | insert | relation endpoint
 admin | insert | relation mapping
 admin | insert | relation schema
 admin | insert | relation subscription
 admin | insert | relation topic
-admin | select | columns of secret: name created_at updated_at
+admin | select | columns of secret_version: name version retires_at created_at
+admin | select | relation config_history
 admin | select | relation endpoint
 admin | select | relation mapping
 admin | select | relation schema
+admin | select | relation secret
+admin | select | relation secret_status
+admin | select | relation secret_use
 admin | select | relation subscription
 admin | select | relation topic
 admin | select | relation topic_version
+admin | update | columns of secret: description expires_at warn_before
 admin | update | relation endpoint
 admin | update | relation mapping
 admin | update | relation schema
@@ -133,6 +179,7 @@ admin writer | execute | function is_topic(text)
 admin writer | execute | function is_topic_pattern(text)
 admin writer | execute | function narrow_watch(regclass, text, text[])
 admin writer | execute | function next_id()
+admin writer | execute | function record_watches(regclass)
 admin writer | execute | function require_owner(regclass)
 admin writer | execute | function send(text, jsonb, text, jsonb, timestamp with time zone, timestamp with time zone, text, text, text, text)
 admin writer | execute | function unwatch(regclass, text)

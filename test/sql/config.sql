@@ -97,13 +97,14 @@ delete from postrider.endpoint where name = 'old';
 select postrider.set_secret('shop', 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw') is null as nothing_returned;
 select postrider.set_secret('random') ~ '^whsec_[A-Za-z0-9+/]{43}=$' as made_and_returned;
 select postrider.set_secret(name => 'other', value => null) <> postrider.set_secret('other') as random;
-select name, get_byte(ciphertext, 0) as version, length(ciphertext) as bytes, position('MfKQ9r8G'::bytea in ciphertext) as readable, created_at = updated_at as new
-from postrider.secret order by name;
--- What is stored is replaced, the name keeps the time when it was first set.
+select v.name, v.version, v.retires_at - now() between '1439 minutes' and '1 day' as retires, get_byte(ciphertext, 0) as format, length(ciphertext) as bytes,
+	position('MfKQ9r8G'::bytea in ciphertext) as readable, s.created_at = s.updated_at as new
+from postrider.secret s join postrider.secret_version v using (name) order by name, version;
+-- A new value is a new version, the name keeps the time when it was first set.
 create temp table before as select * from postrider.secret where name = 'shop';
-select postrider.set_secret('shop', 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw') is null as nothing_returned;
-select s.ciphertext <> b.ciphertext as other_ciphertext, s.created_at = b.created_at as same_created_at, s.updated_at > b.updated_at as later_updated_at
-from postrider.secret s join before b using (name);
+select postrider.set_secret('shop', 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', overlap => '0') is null as nothing_returned;
+select v.version, s.created_at = b.created_at as same_created_at, s.updated_at > b.updated_at as later_updated_at
+from postrider.secret s join before b using (name) join postrider.secret_version v using (name);
 -- No error shows a character of the value.
 select pg_temp.try(format('select postrider.set_secret(%L, %L)', n, v)) from (values
 	(1, null, null), (2, null, 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'), (3, '', null), (4, E'a\nb', null), (5, repeat('n', 201), null), (6, repeat('n', 200), null),
