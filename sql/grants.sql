@@ -33,6 +33,7 @@ grant execute on function
 	postrider.sees_shared(text),
 	postrider.sees_payloads()
 to postrider_writer, postrider_reader, postrider_admin, postrider_payload_reader;
+grant execute on function postrider.require_tenant(text) to postrider_admin;
 grant execute on function postrider.require_owner(regclass) to postrider_writer, postrider_admin;
 
 -- What is going on, without payloads and what may quote them.

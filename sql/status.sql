@@ -26,7 +26,7 @@ comment on column postrider.worker.in_flight is 'Requests in flight.';
 comment on column postrider.worker.last_error is 'The error that ended a worker last; for members of postrider_payload_reader.';
 comment on column postrider.worker.last_error_at is 'When that was.';
 
-create view postrider.delivery as
+create view postrider.delivery with (security_barrier) as
 select p.message_id,
 	case when p.payload is null then m.topic else p.topic end as topic,
 	p.key,
@@ -47,6 +47,7 @@ left join lateral (
 	select t.status_code, t.error_code, t.error from postrider.attempt t
 	where t.message_id = p.message_id and t.endpoint_id = p.endpoint_id
 	order by t.started_at desc limit 1) a on true
+where postrider.sees_tenant(e.tenant)
 union all
 select a.message_id, coalesce(m.topic, d.topic), coalesce(m.key, d.key),
 	coalesce(m.tenant, d.tenant), e.name, a.outcome, a.attempt::integer,
@@ -56,7 +57,7 @@ from postrider.attempt a
 left join postrider.endpoint e on e.id = a.endpoint_id
 left join postrider.message m on m.id = a.message_id
 left join postrider.dead_letter d on d.message_id = a.message_id and d.endpoint_id = a.endpoint_id
-where a.outcome <> 'retry'
+where a.outcome <> 'retry' and postrider.sees_tenant(e.tenant)
 and not exists (select from postrider.pending p
 	where p.message_id = a.message_id and p.endpoint_id = a.endpoint_id)
 and not exists (select from postrider.attempt l
@@ -71,7 +72,7 @@ join postrider.message m on m.xid >= pg_snapshot_xmin(c.snapshot)
 	and not pg_visible_in_snapshot(m.xid, c.snapshot)
 join postrider.endpoint e on e.id % c.shards = c.shard
 	and (e.tenant is null or e.tenant = m.tenant)
-where case when m.endpoint is not null then m.endpoint = e.name else
+where postrider.sees_tenant(e.tenant) and case when m.endpoint is not null then m.endpoint = e.name else
 	exists (select from postrider.subscription s
 		where s.endpoint = e.name and s.enabled and m.id > s.after_id
 		and postrider.topic_matches(m.topic, s.topic)

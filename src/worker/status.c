@@ -123,6 +123,8 @@ postrider_worker_status(PG_FUNCTION_ARGS)
 	int			count;
 
 	InitMaterializedSRF(fcinfo, 0);
+	if (postrider_bound_tenant() != NULL)
+		return (Datum) 0;		/* counts and errors of all tenants */
 	count = copy_slots(&copies);
 	for (int i = 0; i < count; i++)
 		put_row((ReturnSetInfo *) fcinfo->resultinfo, &copies[i], postrider_sees_payloads());
