@@ -114,6 +114,11 @@ grant select, delete on postrider.topic_version to postrider_admin;
 grant delete on postrider.dead_letter to postrider_admin;
 grant select, update (description, expires_at, warn_before) on postrider.secret to postrider_admin;
 grant select on postrider.secret_use, postrider.secret_status to postrider_admin;
+
+-- People see how credentials stand; nobody but the workers sees the table.
+grant select on postrider.credential_status to postrider_reader, postrider_admin;
+grant execute on function postrider.credential_ids(jsonb) to postrider_reader, postrider_admin;
+grant execute on function postrider.renew_credential(text) to postrider_admin;
 grant select (name, version, retires_at, created_at) on postrider.secret_version to postrider_admin;
 grant execute on function
 	postrider.send_test(text, jsonb, text, text, text, jsonb),
@@ -129,6 +134,7 @@ grant execute on function
 	postrider.off_message(text, regprocedure, text),
 	postrider.touched_nothing(text, text),
 	postrider.set_secret(text, text, interval, timestamptz, interval, text, text),
+	postrider.set_secret_source(text, jsonb, text, text),
 	postrider.drop_secret(text),
 	postrider.is_topic_pattern(text),
 	postrider.next_id()

@@ -41,6 +41,7 @@
 #include "delivery/response.h"
 #include "delivery/retry.h"
 #include "delivery/secure.h"
+#include "delivery/side_request.h"
 #include "delivery/watch.h"
 #include "guc.h"
 #include "libpq/pqsignal.h"
@@ -485,33 +486,48 @@ wait_for_credentials(Lane *lane, TimestampTz until)
 	lane->credentials_at = until;
 }
 
+/* A credential cannot be had: one delivery of the lane says so by a failed attempt. */
+static void
+tell_failure(Lane *lane, const char *problem, const char *error_code, TimestampTz now)
+{
+	Delivery   *delivery = take_next(lane, now);
+
+	if (delivery == NULL)
+		return;
+	delivery->result.error_code = error_code;
+	delivery->result.error = pstrdup(problem);
+	note_result(lane, &delivery->result, now);
+	fail_unsent(delivery, now);
+}
+
 /*
  * Are the credentials there that requests of the lane need?  If not, it waits until it
- * is told, and looks again now and then.  Where one cannot be had, one delivery of
- * the lane says so by a failed attempt; the others wait with it.
+ * is told, and looks again now and then.  A failure is told once, by one delivery; the
+ * others wait with it until it is worth to try again.
  */
 static bool
 has_credentials(Lane *lane, TimestampTz now)
 {
-	const char *problem = NULL;
+	const char *problem = "a credential is missing";
 	const char *error_code = "secret";
 	TimestampTz retry_at = now;
 	AuthState	state = postrider_secure_ready(lane->endpoint, now, &problem, &error_code, &retry_at);
-	Delivery   *delivery;
 
 	if (state == AUTH_READY)
 	{
 		end_wait(lane);
+		lane->told_until = 0;
 		return true;
 	}
 	wait_for_credentials(lane, TimestampTzPlusMilliseconds(now, CREDENTIAL_LOOK_MS));
-	if (state == AUTH_WAITING || (delivery = take_next(lane, now)) == NULL)
+	if (state == AUTH_WAITING)
 		return false;
-	lane->credentials_at = Max(lane->credentials_at, retry_at);
-	delivery->result.error_code = error_code;
-	delivery->result.error = pstrdup(problem);
-	fail_unsent(delivery, now);
-	note_result(lane, &delivery->result, now);
+	if (lane->told_until <= now)
+	{
+		lane->told_until = retry_at;
+		tell_failure(lane, problem, error_code, now);
+	}
+	lane->credentials_at = Max(lane->credentials_at, lane->told_until);
 	return false;
 }
 
@@ -613,13 +629,16 @@ govern(Lane *lane, const Request *request, const Judgement *judgement,
 
 /* Decides what a result means for a delivery and hands it back. */
 static void
-end_delivery(Delivery *delivery, int64 retry_after_ms, double random, TimestampTz now)
+end_delivery(Delivery *delivery, const Request *request, int64 retry_after_ms, double random,
+			 TimestampTz now)
 {
 	AttemptResult *result = &delivery->result;
 
 	if (result->outcome == OUTCOME_RETRY)
 		postrider_retry_decide(result, delivery->endpoint, delivery->attempts + 1,
 							   retry_after_ms, delivery->message->expires_at, now, random);
+	if (result->outcome == OUTCOME_RETRY && request->token_renewed)
+		result->retry_at = now;
 	finish_attempt(delivery);
 }
 
@@ -646,8 +665,40 @@ end_batch(Request *request, const Judgement *judgement, double random, Timestamp
 
 		if (taken && delivery->result.outcome != OUTCOME_DELIVERED)
 			note_result(lane, &delivery->result, now);
-		end_delivery(delivery, judgement->retry_after_ms, random, now);
+		end_delivery(delivery, request, judgement->retry_after_ms, random, now);
 	}
+}
+
+/*
+ * The receiver says that the token is not good: it is thrown away, and the delivery tried
+ * again at once with the next one; but not if that was so already of a token that was
+ * fetched for the same reason.
+ */
+static bool
+renew_token(Lane *lane, const Judgement *judgement, AttemptResult *result)
+{
+	const char *what;
+	bool		worth_trying;
+
+	if (!judgement->refresh_token)
+	{
+		if (judgement->answered)
+			lane->token_doubted = lane->token_renewed = false;
+		return false;
+	}
+	worth_trying = lane->endpoint->auth != NULL &&
+		postrider_auth_rejected(lane->endpoint->auth, result->started_at, lane->token_doubted);
+	what = worth_trying ? "its token is thrown away, and the message sent again with a new one" :
+		lane->token_renewed ? "also to a token that was fetched anew for that reason" : NULL;
+	if (what != NULL)
+		result->error = psprintf("the receiver answered with status %d: %s",
+								 result->status_code, what);
+	lane->token_doubted = true;
+	if (!worth_trying)
+		return false;
+	lane->token_renewed = true;
+	result->outcome = OUTCOME_RETRY;
+	return true;
 }
 
 /* A request has ended. */
@@ -664,6 +715,7 @@ end_request(Request *request, CURLcode code, TimestampTz now)
 
 	postrider_judge(request, code, now, result, &judgement);
 	postrider_response_keep(request, result);
+	request->token_renewed = renew_token(lane, &judgement, result);
 	disable = result->disable_endpoint;
 	if (judgement.retry_after_ms > 0)
 		lane->blocked_until = Max(lane->blocked_until,
@@ -677,7 +729,7 @@ end_request(Request *request, CURLcode code, TimestampTz now)
 	if (request->batch_count > 0)
 		end_batch(request, &judgement, random, now);
 	else
-		end_delivery(delivery, judgement.retry_after_ms, random, now);
+		end_delivery(delivery, request, judgement.retry_after_ms, random, now);
 	postrider_request_release(request);
 	if (disable && endpoint->enabled)
 		report(endpoint, GOVERNOR_DISABLED, NULL);
@@ -700,6 +752,8 @@ collect(TimestampTz now)
 		Request    *request;
 
 		if (message->msg != CURLMSG_DONE)
+			continue;
+		if (postrider_side_request_end(easy, code))
 			continue;
 		curl_easy_getinfo(easy, CURLINFO_PRIVATE, &request);
 		curl_multi_remove_handle(multi, easy);
@@ -838,6 +892,7 @@ postrider_engine_endpoint_changed(Endpoint *endpoint)
 	update_gate(endpoint, now);
 	if (!endpoint->enabled || endpoint->deleted)
 		empty_lane(endpoint->lane, now);
+	endpoint->lane->told_until = 0;
 	update_lane(endpoint->lane, now);
 	MemoryContextSwitchTo(old);
 }
@@ -856,6 +911,12 @@ postrider_engine_credentials_changed(TimestampTz now)
 		update_lane(lane, now);
 	}
 	MemoryContextSwitchTo(old);
+}
+
+CURLM *
+postrider_engine_multi(void)
+{
+	return multi;
 }
 
 bool

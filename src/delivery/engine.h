@@ -11,6 +11,8 @@
 
 #include "postgres.h"
 
+#include <curl/curl.h>
+
 #include "delivery/lane.h"
 #include "model.h"
 
@@ -66,6 +68,9 @@ extern void postrider_engine_endpoint_changed(Endpoint *endpoint);
  * A secret or a token has come, or another one: lanes that waited for it look again.
  */
 extern void postrider_engine_credentials_changed(TimestampTz now);
+
+/* For requests that are no deliveries: delivery/side_request.h. */
+extern CURLM *postrider_engine_multi(void);
 
 /* True if nothing in the engine refers to the endpoint any more. */
 extern bool postrider_engine_endpoint_idle(const Endpoint *endpoint);

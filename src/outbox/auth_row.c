@@ -17,6 +17,7 @@
 #include "outbox/auth_row.h"
 #include "security/auth.h"
 #include "security/certificate.h"
+#include "security/guard.h"
 #include "security/options.h"
 #include "security/signing.h"
 #include "util/sql.h"
@@ -133,6 +134,27 @@ refuse(const TriggerRow *row, const char *column, const char *problem, const cha
 			 errhidestmt(true)));
 }
 
+/* Token servers are as little to be trusted as endpoints. */
+static void
+require_urls(const TriggerRow *row, const List *urls)
+{
+	ListCell   *cell;
+
+	foreach(cell, urls)
+	{
+		UrlProblem	problem;
+
+		if (!postrider_guard_check_url(lfirst(cell), URL_TARGET, &problem))
+			ereport(ERROR,
+					(errcode(problem.sqlstate),
+					 errmsg("auth of endpoint \"%s\" has a URL that cannot be used: %s",
+							row->endpoint, problem.message),
+					 problem.detail ? errdetail("%s", problem.detail) : 0,
+					 problem.hint ? errhint("%s", problem.hint) : 0,
+					 errhidestmt(true)));
+	}
+}
+
 static void
 require_auth(const TriggerRow *row)
 {
@@ -153,7 +175,10 @@ require_auth(const TriggerRow *row)
 	if (auth == NULL || (url != NULL && !postrider_auth_fits_url(auth, url, &problem)))
 		refuse(row, "auth", problem, hint);
 	else
+	{
 		require_secrets(row, "auth", postrider_auth_secrets(auth));
+		require_urls(row, postrider_auth_urls(auth));
+	}
 }
 
 static void

@@ -82,6 +82,9 @@ extern Auth *postrider_auth_compile(Jsonb *document, const char **problem,
 /* Names of the secrets that it refers to, of const char *. */
 extern List *postrider_auth_secrets(const Auth *auth);
 
+/* URLs that are asked for tokens, of char *: where a row is written, the guard looks. */
+extern List *postrider_auth_urls(const Auth *auth);
+
 /* Can requests to this URL be authenticated so?  Or false with *problem. */
 extern bool postrider_auth_fits_url(const Auth *auth, const char *url, const char **problem);
 

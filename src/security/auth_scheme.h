@@ -53,6 +53,9 @@ extern const AuthScheme postrider_auth_bearer;
 extern const AuthScheme postrider_auth_hmac;
 extern const AuthScheme postrider_auth_aws_sigv4;
 extern const AuthScheme postrider_auth_mutual_tls;
+extern const AuthScheme postrider_auth_client_credentials;
+extern const AuthScheme postrider_auth_refresh_token;
+extern const AuthScheme postrider_auth_jwt_bearer;
 
 /*
  * The newest value of a secret, or NULL with *problem.  Valid until the next load of

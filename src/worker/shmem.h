@@ -135,6 +135,9 @@ typedef struct PostriderShared
 	/* Goes up when somebody has made rows of pending due. */
 	pg_atomic_uint64 pending_generation;
 
+	/* Goes up when the table credential has changed. */
+	pg_atomic_uint64 credential_generation;
+
 	/* Protected by the lock. */
 	pid_t		launcher_pid;
 	Latch	   *launcher_latch; /* NULL while there is no launcher */

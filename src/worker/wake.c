@@ -33,11 +33,13 @@
 PG_FUNCTION_INFO_V1(postrider_message_written);
 PG_FUNCTION_INFO_V1(postrider_config_changed);
 PG_FUNCTION_INFO_V1(postrider_wake);
+PG_FUNCTION_INFO_V1(postrider_credentials_changed);
 
 /* What the current transaction has to tell. */
 static bool wake_worker = false;
 static bool config_changed = false;
 static bool pending_changed = false;
+static bool credentials_changed = false;
 
 /* This backend has raised config_changing. */
 static bool change_announced = false;
@@ -52,6 +54,13 @@ void
 postrider_config_changed_at_commit(void)
 {
 	config_changed = true;
+	wake_worker = true;
+}
+
+void
+postrider_credentials_changed_at_commit(void)
+{
+	credentials_changed = true;
 	wake_worker = true;
 }
 
@@ -137,15 +146,17 @@ transaction_callback(XactEvent event, void *arg)
 			end_announcement(true);
 			if (pending_changed)
 				pg_atomic_fetch_add_u64(&postrider_shared()->pending_generation, 1);
+			if (credentials_changed)
+				pg_atomic_fetch_add_u64(&postrider_shared()->credential_generation, 1);
 			wake_workers();
-			wake_worker = config_changed = pending_changed = false;
+			wake_worker = config_changed = pending_changed = credentials_changed = false;
 			break;
 		case XACT_EVENT_ABORT:
 			end_announcement(false);
-			wake_worker = config_changed = pending_changed = false;
+			wake_worker = config_changed = pending_changed = credentials_changed = false;
 			break;
 		case XACT_EVENT_PREPARE:
-			wake_worker = config_changed = pending_changed = false;
+			wake_worker = config_changed = pending_changed = credentials_changed = false;
 			break;
 		default:
 			break;
@@ -190,5 +201,13 @@ postrider_wake(PG_FUNCTION_ARGS)
 {
 	pending_changed = true;
 	postrider_wake_at_commit();
+	PG_RETURN_VOID();
+}
+
+/* SQL: postrider.credentials_changed() */
+Datum
+postrider_credentials_changed(PG_FUNCTION_ARGS)
+{
+	postrider_credentials_changed_at_commit();
 	PG_RETURN_VOID();
 }

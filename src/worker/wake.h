@@ -23,6 +23,9 @@ extern void postrider_wake_at_commit(void);
  */
 extern void postrider_config_changed_at_commit(void);
 
+/* This transaction has changed the table credential: workers look at it. */
+extern void postrider_credentials_changed_at_commit(void);
+
 /*
  * Used by workers.  Returns the generation of the configuration, and whether
  * a configuration that is loaded now may be outdated at once because a

@@ -32,10 +32,12 @@
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "delivery/engine.h"
+#include "delivery/side_request.h"
 #include "guc.h"
 #include "libpq/pqsignal.h"
 #include "miscadmin.h"
 #include "outbox/config.h"
+#include "outbox/credential_table.h"
 #include "outbox/deferred.h"
 #include "outbox/endpoint_state.h"
 #include "outbox/intake.h"
@@ -51,6 +53,7 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "security/credential_set.h"
 #include "util/sql.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
@@ -58,6 +61,7 @@
 #include "utils/timestamp.h"
 #include "worker/announce.h"
 #include "worker/careful.h"
+#include "worker/credentials.h"
 #include "worker/feed.h"
 #include "worker/function_call.h"
 #include "worker/health.h"
@@ -83,6 +87,9 @@
 
 /* When the shards change, requests in flight have so long to end. */
 #define HANDOVER_MS			5000
+
+/* When the worker ends, token servers that are being asked have so long. */
+#define CREDENTIALS_MS		5000
 
 /* Idle look at shared memory; no query. */
 #define LOOK_MS				1000
@@ -156,6 +163,8 @@ refresh_config(void)
 		postrider_endpoint_state_delete_orphans();
 	}
 	postrider_pending_release();
+	if (postrider_credentials_look_at_secrets(GetCurrentTimestamp()))
+		postrider_engine_credentials_changed(GetCurrentTimestamp());
 	postrider_secrets_loaded();
 	config_loaded = changing ? 0 : generation;
 	postrider_keys_forget();
@@ -172,6 +181,19 @@ refresh_config_if_told(void)
 	postrider_step_begin("loading the configuration");
 	refresh_config();
 	postrider_step_commit();
+}
+
+/* Fetches what deliveries have asked for, and lets those go that waited for it. */
+static void
+fetch_credentials(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!postrider_credentials_run(postrider_engine_multi(), now, refresh_config_if_told))
+		return;
+	now = GetCurrentTimestamp();
+	postrider_engine_credentials_changed(now);
+	postrider_engine_run(now);
 }
 
 /* Frees endpoints that were deleted, when nothing in memory points to one. */
@@ -393,12 +415,15 @@ clock_was_set(int64 microseconds)
 	dlist_foreach(iter, postrider_deliveries())
 		shift(&dlist_container(Delivery, memory_node, iter.cur)->loaded_at, microseconds);
 	postrider_engine_shift(microseconds);
+	postrider_credentials_shift(microseconds);
 	shift_lanes(microseconds);
 	postrider_deferred_shift(microseconds);
 	last_read_at = gather_until = 0;
 
 	postrider_step_begin("following the clock");
 	postrider_pending_shift(microseconds);
+	if (postrider_shard_number() == 0)
+		postrider_credential_table_shift(microseconds);
 	postrider_step_commit();
 	postrider_feed_look_at_pending();
 	ereport(LOG,
@@ -498,6 +523,7 @@ work(void)
 	if (postrider_deferred_total() > 0)
 		postrider_feed_load_deferred(now);
 	postrider_engine_run(now);
+	fetch_credentials();
 	if (postrider_function_call_due() <= now)
 		call_function();
 	handling = false;
@@ -538,6 +564,7 @@ wait_ms(void)
 		return 0;
 	deadline = Min(deadline, Min(postrider_health_due(), postrider_keep_due()));
 	deadline = Min(deadline, Min(postrider_keys_due(), postrider_function_call_deadline()));
+	deadline = Min(deadline, postrider_credentials_due());
 	deadline = Min(deadline, postrider_secrets_due());
 	if (postrider_shard_number() == 0)
 		deadline = Min(deadline, maintenance_at);
@@ -711,6 +738,27 @@ hand_over(WaitPoint *point)
 	}
 }
 
+/*
+ * A token server that is being asked may replace a refresh token: its answer must not
+ * be lost.
+ */
+static void
+await_credentials(WaitPoint *point)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz end = TimestampTzPlusMilliseconds(now, CREDENTIALS_MS);
+
+	postrider_engine_hold();
+	while (postrider_side_requests_running() > 0 && now < end)
+	{
+		wait(point, SETTLE_DELAY_MS);
+		now = GetCurrentTimestamp();
+		postrider_engine_run(now);
+		postrider_credentials_finish(now);
+	}
+	postrider_credentials_finish(now);
+}
+
 static void
 run(int epoll_descriptor)
 {
@@ -727,6 +775,7 @@ run(int epoll_descriptor)
 	}
 	if (!postrider_shutdown_requested)
 		hand_over(&point);
+	await_credentials(&point);
 	finish_up();
 }
 

@@ -87,12 +87,15 @@ admin | execute | function plain_items(text, bigint)
 admin | execute | function preview(text, jsonb, text, text, jsonb)
 admin | execute | function primary_key(regclass)
 admin | execute | function purge(uuid, text, text, text, text, timestamp with time zone, timestamp with time zone, text, integer)
+admin | execute | function renew_credential(text)
 admin | execute | function replay(text, timestamp with time zone, timestamp with time zone, text, jsonpath, text, text)
+admin | execute | function require_tenant(text)
 admin | execute | function resume(text, text)
 admin | execute | function retry(uuid, text, text, text, text, timestamp with time zone, timestamp with time zone, text, integer)
 admin | execute | function revert_config(timestamp with time zone, bigint, boolean)
 admin | execute | function send_test(text, jsonb, text, text, text, jsonb)
 admin | execute | function set_secret(text, text, interval, timestamp with time zone, interval, text, text)
+admin | execute | function set_secret_source(text, jsonb, text, text)
 admin | execute | function short_body(jsonb, jsonb, text[])
 admin | execute | function touched_nothing(text, text)
 admin | execute | function try_step(jsonb)
@@ -125,6 +128,7 @@ admin payload_reader reader writer | execute | function bound_tenant()
 admin payload_reader reader writer | execute | function sees_payloads()
 admin payload_reader reader writer | execute | function sees_shared(text)
 admin payload_reader reader writer | execute | function sees_tenant(text)
+admin reader | execute | function credential_ids(jsonb)
 admin reader | execute | function endpoint_status()
 admin reader | execute | function progress_status()
 admin reader | execute | function readable_error(text, text)
@@ -133,6 +137,7 @@ admin reader | select | columns of attempt: message_id started_at endpoint_id du
 admin reader | select | columns of dead_letter: message_id endpoint_id reason attempts status_code error_code died_at topic key tenant expires_at traceparent priority mapping mapping_version
 admin reader | select | columns of message: id xid topic endpoint key tenant deliver_at expires_at traceparent priority
 admin reader | select | columns of pending: message_id endpoint_id due_at attempts reason key topic tenant expires_at traceparent priority mapping mapping_version
+admin reader | select | relation credential_status
 admin reader | select | relation delivery
 admin reader | select | relation endpoint_health
 admin reader | select | relation progress
