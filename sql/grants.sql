@@ -118,6 +118,8 @@ grant select on postrider.secret_use, postrider.secret_status to postrider_admin
 -- People see how credentials stand; nobody but the workers sees the table.
 grant select on postrider.credential_status to postrider_reader, postrider_admin;
 grant execute on function postrider.credential_ids(jsonb) to postrider_reader, postrider_admin;
+grant select on postrider.secret_source_status to postrider_reader, postrider_admin;
+grant execute on function postrider.source_credential(jsonb) to postrider_reader, postrider_admin;
 grant execute on function postrider.renew_credential(text) to postrider_admin;
 grant select (name, version, retires_at, created_at) on postrider.secret_version to postrider_admin;
 grant execute on function
@@ -136,6 +138,7 @@ grant execute on function
 	postrider.set_secret(text, text, interval, timestamptz, interval, text, text),
 	postrider.set_secret_source(text, jsonb, text, text),
 	postrider.drop_secret(text),
+	postrider.public_key(text),
 	postrider.is_topic_pattern(text),
 	postrider.next_id()
 to postrider_admin;

@@ -76,6 +76,9 @@ static dlist_head ready_lanes = DLIST_STATIC_INIT(ready_lanes);
 static int	ready_count = 0;
 static pairingheap *blocked_lanes = NULL;
 
+/* What is said about credentials, until somebody asks again. */
+static MemoryContext ask_context = NULL;
+
 /* Lanes whose requests need a credential that is not there. */
 static dlist_head waiting_lanes = DLIST_STATIC_INIT(waiting_lanes);
 
@@ -130,6 +133,8 @@ postrider_engine_start(void)
 				 errmsg("could not start libcurl")));
 	engine_context = AllocSetContextCreate(TopMemoryContext, "postrider engine",
 										   ALLOCSET_DEFAULT_SIZES);
+	ask_context = AllocSetContextCreate(engine_context, "postrider engine credentials",
+										ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	blocked_lanes = pairingheap_allocate(compare_ready, NULL);
 	MemoryContextSwitchTo(old);
@@ -511,8 +516,13 @@ has_credentials(Lane *lane, TimestampTz now)
 	const char *problem = "a credential is missing";
 	const char *error_code = "secret";
 	TimestampTz retry_at = now;
-	AuthState	state = postrider_secure_ready(lane->endpoint, now, &problem, &error_code, &retry_at);
+	MemoryContext old;
+	AuthState	state;
 
+	MemoryContextReset(ask_context);
+	old = MemoryContextSwitchTo(ask_context);
+	state = postrider_secure_ready(lane->endpoint, now, &problem, &error_code, &retry_at);
+	MemoryContextSwitchTo(old);
 	if (state == AUTH_READY)
 	{
 		end_wait(lane);

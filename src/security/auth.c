@@ -176,6 +176,17 @@ postrider_auth_fits_url(const Auth *auth, const char *url, const char **problem)
 	return true;
 }
 
+bool
+postrider_auth_fit_each_other(const Auth *auth, AuthSecretReader read, TimestampTz now,
+							  const char **problem)
+{
+	for (int i = 0; i < auth->count; i++)
+		if (auth->parts[i].scheme->fit_each_other != NULL &&
+			!auth->parts[i].scheme->fit_each_other(auth->parts[i].state, read, now, problem))
+			return false;
+	return true;
+}
+
 /*
  * Using
  */

@@ -38,6 +38,10 @@ typedef struct AuthScheme
 	/* Can it be used with such a URL?  NULL: with any. */
 	bool		(*fits_url) (const void *state, const char *url, const char **problem);
 
+	/* Do its secrets, as far as they can be read, fit each other?  NULL: they do. */
+	bool		(*fit_each_other) (const void *state, AuthSecretReader read, TimestampTz now,
+								   const char **problem);
+
 	/* Beyond its secrets; NULL: it needs nothing. */
 	AuthState	(*ready) (void *state, TimestampTz now, const char **problem,
 						  const char **error_code, TimestampTz *retry_at);

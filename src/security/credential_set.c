@@ -360,6 +360,10 @@ postrider_credentials_purge(TimestampTz now)
 	HASH_SEQ_STATUS scan;
 	Credential *credential;
 
+	/* Nothing may point to one that goes; whoever still needs one says so again. */
+	hash_seq_init(&scan, table());
+	while ((credential = hash_seq_search(&scan)) != NULL)
+		credential->waits_for = NULL;
 	hash_seq_init(&scan, table());
 	while ((credential = hash_seq_search(&scan)) != NULL)
 	{

@@ -210,7 +210,7 @@ header_lines(const Request *request)
 		Size		length = strlen(header->data);
 		char	   *masked;
 
-		if (length == 0 || header->data[length - 1] == ':')
+		if (length == 0 || strcspn(header->data, ":") == length - 1)
 			continue;
 		if (lines.len > 0)
 			appendStringInfoChar(&lines, '\n');

@@ -86,6 +86,7 @@ admin | execute | function perhaps(text, text[])
 admin | execute | function plain_items(text, bigint)
 admin | execute | function preview(text, jsonb, text, text, jsonb)
 admin | execute | function primary_key(regclass)
+admin | execute | function public_key(text)
 admin | execute | function purge(uuid, text, text, text, text, timestamp with time zone, timestamp with time zone, text, integer)
 admin | execute | function renew_credential(text)
 admin | execute | function replay(text, timestamp with time zone, timestamp with time zone, text, jsonpath, text, text)
@@ -141,6 +142,7 @@ admin reader | select | relation credential_status
 admin reader | select | relation delivery
 admin reader | select | relation endpoint_health
 admin reader | select | relation progress
+admin reader | select | relation secret_source_status
 admin reader | select | relation worker
 admin reader writer | execute | function check_mapping(jsonb)
 admin reader writer | execute | function check_response(jsonb, integer, jsonb, text, timestamp with time zone)

@@ -101,6 +101,7 @@ create role source_clerk;
 grant postrider_writer, postrider_reader to source_clerk;
 set role source_clerk;
 select postrider.set_secret_source('x', '{"store": "file", "path": "/run/secrets/x"}');
+select name, store, place, state from postrider.secret_source_status order by name;
 reset role;
 create role source_admin;
 grant postrider_admin to source_admin;

@@ -123,7 +123,12 @@ my $no = 0;
 sub refused
 {
 	my ($auth, $error, $what) = @_;
-	endpoint('bad' . ++$no, $strict, 'ca.crt', $auth);
+	my $written = said("insert into postrider.endpoint (name, url, auth) values ('never', 'https://example.com/', '$auth')");
+	like($written, qr/ERROR:  auth of endpoint "never" cannot be used: \Q$error\E\n/, "$what: refused when it is written");
+	unlike($written, qr/opensesame|PRIVATE/, 'without anything secret');
+	# The secrets may change later.
+	sql("set session_replication_role = replica; insert into postrider.endpoint (name, url, ca_certificate, auth) values ('bad" . ++$no . "', '$strict/bad', \$pem\$" . pem('ca.crt') . "\$pem\$, '$auth')");
+	sql("update postrider.endpoint set description = 'wakes the worker' where name = 'bad$no'");
 	my $bad = test("'bad$no'");
 	is("$bad->{outcome} $bad->{error}", "retry $error", $what);
 	unlike(encode_json($bad), qr/opensesame|PRIVATE/, 'and nothing secret');
