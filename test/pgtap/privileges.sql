@@ -134,6 +134,7 @@ admin reader | execute | function endpoint_status()
 admin reader | execute | function progress_status()
 admin reader | execute | function readable_error(text, text)
 admin reader | execute | function worker_status()
+admin reader | execute | function source_credential(jsonb)
 admin reader | select | columns of attempt: message_id started_at endpoint_id duration_ms attempt status_code outcome error_code request_id
 admin reader | select | columns of dead_letter: message_id endpoint_id reason attempts status_code error_code died_at topic key tenant expires_at traceparent priority mapping mapping_version
 admin reader | select | columns of message: id xid topic endpoint key tenant deliver_at expires_at traceparent priority
