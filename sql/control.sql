@@ -7,9 +7,9 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
 	return query select e.id, e.name from postrider.endpoint e
-	where select_endpoints.endpoint is null
+	where postrider.sees_tenant(e.tenant) and (select_endpoints.endpoint is null
 	or e.name like replace(replace(replace(replace(select_endpoints.endpoint,
-		'\', '\\'), '%', '\%'), '_', '\_'), '*', '%');
+		'\', '\\'), '%', '\%'), '_', '\_'), '*', '%'));
 	if not found and select_endpoints.endpoint is not null then
 		if strpos(select_endpoints.endpoint, '*') > 0 then
 			raise undefined_object using
@@ -261,8 +261,8 @@ begin
 			message = 'purge needs to know which dead letters',
 			hint = 'Name a message_id, or narrow it by endpoint, topic, key, tenant, since, until (when it was given up), error_code or status_code; until => now() means all.';
 	end if;
-	if purge.endpoint is not null then
-		select array_agg(s.id) into endpoints from postrider.select_endpoints(purge.endpoint) s;
+	if purge.endpoint is not null or postrider.bound_tenant() is not null then
+		select coalesce(array_agg(s.id), '{}') into endpoints from postrider.select_endpoints(purge.endpoint) s;
 	end if;
 	-- Without a name also those of endpoints that are gone.
 	delete from postrider.dead_letter d
@@ -357,6 +357,7 @@ begin
 			select m.* from postrider.message m
 			where m.id >= postrider.id_floor(replay.since) and (last is null or m.id > last)
 			and m.id < postrider.id_floor(stop)
+			and postrider.sees_tenant(m.tenant)
 			order by m.id limit 10000),
 		meant as (
 			select f.id, f.key, f.priority, e.id as endpoint_id, s.mapping, s.mapping_version
@@ -402,7 +403,7 @@ begin
 	if deliveries = 0 then
 		perform postrider.touched_nothing('replay', format(
 			'%s messages of that time were looked at. The log goes back to %s; without a topic only what the endpoint has subscribed is replayed.',
-			messages, coalesce((select postrider.id_time(m.id)::text from postrider.message m order by m.id limit 1), 'no message at all')));
+			messages, coalesce((select postrider.id_time(m.id)::text from postrider.message m where postrider.sees_tenant(m.tenant) order by m.id limit 1), 'no message at all')));
 	else
 		perform postrider.wake();
 	end if;

@@ -51,7 +51,7 @@ as 'MODULE_PATHNAME', 'postrider_credential_ids';
 comment on function postrider.credential_ids(jsonb) is
 'The ids of the credentials that an endpoint with this auth needs.';
 
-create view postrider.credential_status as
+create view postrider.credential_status with (security_barrier) as
 select c.id, c.kind, c.server, c.secrets, e.endpoints,
 	case when c.lease_until > pg_catalog.now() then 'fetching'
 		when c.open_until > pg_catalog.now() then 'open'
@@ -64,7 +64,9 @@ select c.id, c.kind, c.server, c.secrets, e.endpoints,
 from postrider.credential c
 cross join lateral (
 	select pg_catalog.array_agg(u.name order by u.name) as endpoints
-	from postrider.endpoint u where c.id operator(pg_catalog.=) any (postrider.credential_ids(u.auth))) e;
+	from postrider.endpoint u where c.id operator(pg_catalog.=) any (postrider.credential_ids(u.auth))
+		and postrider.sees_tenant(u.tenant)) e
+where postrider.bound_tenant() is null or e.endpoints is not null;
 comment on view postrider.credential_status is
 'The credentials that workers fetch, such as access tokens: how each stands.';
 comment on column postrider.credential_status.id is 'Hash of its kind and description.';
@@ -96,7 +98,8 @@ begin
 	update postrider.credential c
 	set ciphertext = null, failures = 0, breaker = null, open_until = null, retry_at = null,
 		inputs = null, revision = c.revision + 1
-	where c.id = renew_credential.id;
+	where c.id = renew_credential.id
+	and (postrider.bound_tenant() is null or exists (select from postrider.credential_status v where v.id = c.id));
 	if not found then
 		return false;
 	end if;

@@ -183,6 +183,15 @@ declare
 	keys bigint;
 begin
 	perform postrider.check_subject('erase', erase.key, erase.filter, erase.topic);
+	-- A session that is bound has its own tenant's data only.
+	if postrider.bound_tenant() is not null then
+		if not postrider.sees_tenant(coalesce(erase.tenant, postrider.bound_tenant())) then
+			raise insufficient_privilege using
+				message = format('permission denied for tenant "%s"', erase.tenant),
+				hint = format('The session is bound to tenant "%s".', postrider.bound_tenant());
+		end if;
+		erase.tenant := postrider.bound_tenant();
+	end if;
 	-- One at a time; and what was removed must not come back after a crash.
 	lock table postrider.erasure in share row exclusive mode;
 	if current_setting('synchronous_commit') = 'off' then
@@ -294,6 +303,15 @@ declare
 	last uuid;
 begin
 	perform postrider.check_subject('export_subject', export_subject.key, export_subject.filter, export_subject.topic);
+	-- A session that is bound has its own tenant's data only.
+	if postrider.bound_tenant() is not null then
+		if not postrider.sees_tenant(coalesce(export_subject.tenant, postrider.bound_tenant())) then
+			raise insufficient_privilege using
+				message = format('permission denied for tenant "%s"', export_subject.tenant),
+				hint = format('The session is bound to tenant "%s".', postrider.bound_tenant());
+		end if;
+		export_subject.tenant := postrider.bound_tenant();
+	end if;
 	select coalesce(array_agg(m.id), '{}') into ids from postrider.message m
 	where m.removed is distinct from 'erased'
 	and (export_subject.key is null or m.key = export_subject.key)

@@ -11,7 +11,7 @@ declare
 	kept text;
 begin
 	select x.id, x.topic, x.endpoint, x.key, x.tenant, x.payload, x.deliver_at, x.expires_at, x.removed, 'the log' as source into m
-	from postrider.message x where x.id = explain.message_id;
+	from postrider.message x where x.id = explain.message_id and postrider.sees_tenant(x.tenant);
 	if not found then
 		select x.message_id as id, x.topic, null::text as endpoint, x.key, x.tenant, x.payload,
 			null::timestamptz as deliver_at, x.expires_at, null::text as removed, x.source into m
@@ -20,7 +20,7 @@ begin
 			union all
 			select p.message_id, p.topic, p.key, p.tenant, p.payload, p.expires_at, 'pending'
 				from postrider.pending p where p.payload is not null) x
-		where x.message_id = explain.message_id limit 1;
+		where x.message_id = explain.message_id and postrider.sees_tenant(x.tenant) limit 1;
 		if not found then
 			raise no_data_found using
 				message = format('message "%s" is not known', explain.message_id),
@@ -57,14 +57,15 @@ begin
 		case when s.filter is not null and m.removed is not null then 'nobody knows what the filter said' end,
 		case when s.filter is not null and m.removed is null and not postrider.filter_matches(m.payload, s.filter) then
 			'the filter ' || s.filter || ' does not let it through' end) as reasons) r
+	where postrider.sees_tenant(e.tenant)
 	order by r.reasons <> '', s.endpoint, s.id;
 
 	return query select a.started_at, e.name, a.outcome,
 		concat_ws(', ', case when a.attempt > 0 then 'attempt ' || a.attempt end,
 			'status ' || a.status_code, a.error_code,
-			case when a.duration_ms is not null then round(a.duration_ms::numeric, 1) || ' ms' end, a.error)
+			case when a.duration_ms is not null then round(a.duration_ms::numeric, 1) || ' ms' end, postrider.readable_error(a.error_code, a.error))
 	from postrider.attempt a left join postrider.endpoint e on e.id = a.endpoint_id
-	where a.message_id = explain.message_id
+	where a.message_id = explain.message_id and postrider.sees_tenant(e.tenant)
 	order by a.started_at, a.attempt;
 
 	-- What comes next, of the deliveries that are not over.
@@ -94,7 +95,7 @@ begin
 	return query select d.died_at, e.name, 'dead letter',
 		format('%s after %s attempts; SELECT postrider.retry(%L%s)', d.reason, d.attempts, d.message_id, ', ' || quote_literal(e.name))
 	from postrider.dead_letter d left join postrider.endpoint e on e.id = d.endpoint_id
-	where d.message_id = explain.message_id;
+	where d.message_id = explain.message_id and postrider.sees_tenant(e.tenant);
 end
 $$;
 comment on function postrider.explain(uuid) is

@@ -3,7 +3,7 @@
 revoke all on all functions in schema postrider from public;
 revoke all on all tables in schema postrider from public;
 
-grant usage on schema postrider to postrider_writer, postrider_reader, postrider_admin;
+grant usage on schema postrider to postrider_writer, postrider_reader, postrider_admin, postrider_payload_reader;
 
 grant execute on function
 	postrider.emit(text, jsonb, text, jsonb, timestamptz, timestamptz, text, text, text),
@@ -26,10 +26,43 @@ grant execute on function
 	postrider.id_floor(timestamptz)
 to postrider_writer, postrider_admin;
 
-grant select on postrider.delivery, postrider.worker, postrider.endpoint_health to postrider_reader, postrider_admin;
+-- Policies of tables call these as whoever reads the table.
+grant execute on function
+	postrider.bound_tenant(),
+	postrider.sees_tenant(text),
+	postrider.sees_shared(text),
+	postrider.sees_payloads()
+to postrider_writer, postrider_reader, postrider_admin, postrider_payload_reader;
+grant execute on function postrider.require_tenant(text) to postrider_admin;
+grant execute on function postrider.require_owner(regclass) to postrider_writer, postrider_admin;
+
+-- What is going on, without payloads and what may quote them.
+grant select on postrider.delivery, postrider.worker, postrider.endpoint_health, postrider.progress
+to postrider_reader, postrider_admin;
 grant execute on function
 	postrider.worker_status(),
 	postrider.endpoint_status(),
+	postrider.progress_status(),
+	postrider.readable_error(text, text)
+to postrider_reader, postrider_admin;
+grant select (id, xid, topic, endpoint, key, tenant, deliver_at, expires_at, traceparent, priority)
+	on postrider.message to postrider_reader, postrider_admin;
+grant select (message_id, started_at, endpoint_id, duration_ms, attempt, status_code, outcome, error_code, request_id)
+	on postrider.attempt to postrider_reader, postrider_admin;
+grant select (message_id, endpoint_id, due_at, attempts, reason, key, topic, tenant, expires_at, traceparent,
+	priority, mapping, mapping_version) on postrider.pending to postrider_reader, postrider_admin;
+grant select (message_id, endpoint_id, reason, attempts, status_code, error_code, died_at, topic, key, tenant,
+	expires_at, traceparent, priority, mapping, mapping_version)
+	on postrider.dead_letter to postrider_reader, postrider_admin;
+grant select (id, name, tenant, enabled, disabled_reason, paused_at, pause_reason, description, created_at)
+	on postrider.endpoint to postrider_reader;
+
+-- Payloads, headers, responses, and errors that quote them.
+grant select on postrider.message, postrider.attempt, postrider.pending, postrider.dead_letter
+to postrider_payload_reader;
+grant select (id, name, tenant) on postrider.endpoint to postrider_payload_reader;
+
+grant execute on function
 	postrider.id_time(uuid),
 	postrider.id_floor(timestamptz),
 	postrider.topic_matches(text, text),
@@ -78,10 +111,17 @@ grant select, insert, update, delete on postrider.endpoint, postrider.subscripti
 	postrider.mapping, postrider.schema
 to postrider_admin;
 grant select, insert, update, delete on postrider.sensitive_field, postrider.payload_retention to postrider_admin;
-grant select on postrider.message_masked, postrider.dead_letter_masked to postrider_admin;
+grant select on postrider.message_masked, postrider.dead_letter_masked to postrider_payload_reader;
+grant execute on function
+	postrider.export_subject(text, jsonpath, text, text),
+	postrider.mask(text, jsonb),
+	postrider.mask_payload(jsonb, jsonpath[]),
+	postrider.mask_string(text, jsonb, jsonpath[]),
+	postrider.sensitive_paths(text)
+to postrider_payload_reader;
 grant select, delete on postrider.topic_version to postrider_admin;
-grant select, delete on postrider.dead_letter to postrider_admin;
-grant select on postrider.message, postrider.attempt, postrider.pending, postrider.progress, postrider.erasure to postrider_admin;
+grant delete on postrider.dead_letter to postrider_admin;
+grant select on postrider.erasure to postrider_admin;
 grant select, update (description, expires_at, warn_before) on postrider.secret to postrider_admin;
 grant select on postrider.secret_use, postrider.secret_status to postrider_admin;
 
@@ -109,11 +149,9 @@ grant execute on function
 	postrider.sensitive_path_problem(jsonpath),
 	postrider.mark_sensitive(regclass, name[], text),
 	postrider.erase(text, jsonpath, text, text, text),
-	postrider.export_subject(text, jsonpath, text, text),
 	postrider.on_message(text, regprocedure, text, jsonpath, text, interval, integer),
 	postrider.off_message(text, regprocedure, text),
 	postrider.touched_nothing(text, text),
-	postrider.progress_status(),
 	postrider.set_secret(text, text, interval, timestamptz, interval, text, text),
 	postrider.set_secret_source(text, jsonb, text, text),
 	postrider.drop_secret(text),

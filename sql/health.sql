@@ -12,7 +12,7 @@ as 'MODULE_PATHNAME', 'postrider_endpoint_status';
 comment on function postrider.endpoint_status() is
 'What the workers of this database know of their endpoints; see the view postrider.endpoint_health.';
 
-create view postrider.endpoint_health as
+create view postrider.endpoint_health with (security_barrier) as
 select e.name as endpoint, e.tenant,
 	case when not e.enabled then 'disabled' when e.paused_at is not null then 'paused'
 		when s.endpoint_id is null then 'unknown' when s.breaker = 'open' then 'open'
@@ -28,7 +28,8 @@ from postrider.endpoint e
 left join postrider.endpoint_status() s on s.endpoint_id = e.id
 cross join lateral (
 	select count(*) as waiting, min(w.due_at) filter (where w.due_at <> 'infinity') as next_due_at
-	from (select d.due_at from postrider.pending d where d.endpoint_id = e.id order by d.due_at limit 1001) w) p;
+	from (select d.due_at from postrider.pending d where d.endpoint_id = e.id order by d.due_at limit 1001) w) p
+where postrider.sees_tenant(e.tenant);
 comment on view postrider.endpoint_health is
 'How each endpoint stands: what it is doing, what holds it up, how much of its limits is used.';
 comment on column postrider.endpoint_health.endpoint is 'The endpoint.';

@@ -14,6 +14,8 @@ begin
 		continue when to_regclass('postrider.' || partition) is not null;
 		-- Made apart and then attached, because that does not lock out emitters.
 		execute format('create table postrider.%I (like postrider.%I including all)', partition, parent);
+		-- For those who go to it by its name: no policy lets them see a row.
+		execute format('alter table postrider.%I enable row level security', partition);
 		execute format('alter table postrider.%I attach partition postrider.%I for values from (%L) to (%L)',
 			parent, partition,
 			postrider.id_floor(day::timestamp at time zone 'UTC'),

@@ -7,7 +7,7 @@ do $$
 declare
 	role_name name;
 begin
-	foreach role_name in array array['postrider_writer', 'postrider_reader', 'postrider_admin']
+	foreach role_name in array array['postrider_writer', 'postrider_reader', 'postrider_admin', 'postrider_payload_reader']
 	loop
 		if not exists (select from pg_catalog.pg_roles where rolname operator(pg_catalog.=) role_name) then
 			execute pg_catalog.format('create role %I nologin', role_name);

@@ -7,7 +7,7 @@ as 'MODULE_PATHNAME', 'postrider_source_credential';
 comment on function postrider.source_credential(jsonb) is
 'The id in postrider.credential of what is fetched for a source, and the place where it is; no row if the source cannot be used.';
 
-create view postrider.secret_source_status as
+create view postrider.secret_source_status with (security_barrier) as
 select s.name, s.tenant, s.source operator(pg_catalog.->>) 'store' as store, p.place,
 	case when p.id is null then 'unusable'
 		when s.source operator(pg_catalog.->>) 'store' operator(pg_catalog.=) any (array['file', 'environment']) then 'read where it is used'
@@ -16,7 +16,7 @@ select s.name, s.tenant, s.source operator(pg_catalog.->>) 'store' as store, p.p
 from postrider.secret s
 left join lateral postrider.source_credential(s.source) p on true
 left join postrider.credential_status c on c.id operator(pg_catalog.=) p.id
-where s.source is not null;
+where s.source is not null and postrider.sees_tenant(s.tenant);
 comment on view postrider.secret_source_status is 'Secrets whose values are in stores outside of the database, and how fetching them goes; never a value.';
 comment on column postrider.secret_source_status.name is 'Name of the secret.';
 comment on column postrider.secret_source_status.tenant is 'The tenant that it belongs to.';

@@ -1,6 +1,6 @@
 -- What secrets are used for, and how they stand.
 
-create view postrider.secret_use as
+create view postrider.secret_use with (security_barrier) as
 select s.name as secret, 'endpoint' as kind, e.name as used_by, c.place
 from postrider.endpoint e
 	cross join lateral (values ('signing_secret', pg_catalog.to_jsonb(e.signing_secret)), ('proxy_secret', pg_catalog.to_jsonb(e.proxy_secret)),
@@ -9,16 +9,19 @@ from postrider.endpoint e
 	cross join lateral (select distinct v operator(pg_catalog.#>>) '{}' as text
 		from pg_catalog.jsonb_path_query(c.value, 'strict $.** ? (@.type() == "string")') v) as t
 	join postrider.secret s on s.name operator(pg_catalog.=) t.text
+where postrider.sees_tenant(s.tenant) and postrider.sees_tenant(e.tenant)
 union all
 select s.name, 'secret', o.name, 'source'
 from postrider.secret o
 	cross join lateral (select distinct v operator(pg_catalog.#>>) '{}' as text
 		from pg_catalog.jsonb_path_query(o.source, 'strict $.** ? (@.type() == "string")') v) as t
 	join postrider.secret s on s.name operator(pg_catalog.=) t.text and s.name operator(pg_catalog.<>) o.name
+where postrider.sees_tenant(s.tenant) and postrider.sees_tenant(o.tenant)
 union all
 select s.name, 'setting', 'postrider.proxy_secret', 'postrider.proxy_secret'
 from postrider.secret s
-where s.name operator(pg_catalog.=) pg_catalog.current_setting('postrider.proxy_secret', true);
+where s.name operator(pg_catalog.=) pg_catalog.current_setting('postrider.proxy_secret', true)
+	and postrider.sees_tenant(s.tenant);
 comment on view postrider.secret_use is
 'What refers to secrets: they cannot be dropped before.';
 comment on column postrider.secret_use.secret is 'Name of the secret.';
@@ -26,7 +29,7 @@ comment on column postrider.secret_use.kind is 'endpoint, secret (its source nee
 comment on column postrider.secret_use.used_by is 'Name of that endpoint, secret or setting.';
 comment on column postrider.secret_use.place is 'The column that has the name in it.';
 
-create view postrider.secret_status as
+create view postrider.secret_status with (security_barrier) as
 select s.name, s.tenant,
 	case when s.expires_at operator(pg_catalog.<=) pg_catalog.now() then 'expired'
 		when v.newest is null and s.source is null then 'empty'
@@ -42,7 +45,8 @@ from postrider.secret s
 		where w.name operator(pg_catalog.=) s.name
 			and (w.retires_at is null or w.retires_at operator(pg_catalog.>) pg_catalog.now())) v on true
 	left join lateral (select array_agg(distinct p.kind operator(pg_catalog.||) ' ' operator(pg_catalog.||) p.used_by) as used_by
-		from postrider.secret_use p where p.secret operator(pg_catalog.=) s.name) u on true;
+		from postrider.secret_use p where p.secret operator(pg_catalog.=) s.name) u on true
+where postrider.sees_tenant(s.tenant);
 comment on view postrider.secret_status is
 'How secrets stand, without their values.';
 comment on column postrider.secret_status.name is 'Name of the secret.';
@@ -68,7 +72,7 @@ begin
 	if drop_secret.name is null then
 		raise null_value_not_allowed using message = 'name of secret must not be null';
 	end if;
-	perform from postrider.secret s where s.name = drop_secret.name for update;
+	perform from postrider.secret s where s.name = drop_secret.name and postrider.sees_tenant(s.tenant) for update;
 	if not found then
 		raise undefined_object using message = format('secret "%s" does not exist', drop_secret.name),
 			hint = 'Run SELECT name FROM postrider.secret_status.';

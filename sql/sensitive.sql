@@ -106,14 +106,15 @@ $$;
 comment on function postrider.mark_sensitive(regclass, name[], text) is
 'Marks columns of a watched table as sensitive, on all topics on which it is watched now. Returns how many rows it has written to postrider.sensitive_field.';
 
-create view postrider.message_masked as
+create view postrider.message_masked with (security_barrier) as
 select m.id, m.topic, m.endpoint,
 	postrider.mask_string(m.key, m.payload, p.paths) as key,
 	m.tenant,
 	postrider.mask_payload(m.payload, p.paths) as payload,
 	postrider.mask_payload(m.headers, '{$.*}') as headers,
 	m.deliver_at, m.expires_at, m.priority, m.removed
-from postrider.message m cross join lateral (select postrider.sensitive_paths(m.topic) as paths) p;
+from postrider.message m cross join lateral (select postrider.sensitive_paths(m.topic) as paths) p
+where postrider.sees_tenant(m.tenant);
 comment on view postrider.message_masked is
 'The log as people should see it: sensitive fields of payloads masked, headers masked, and a key that is a sensitive value too.';
 comment on column postrider.message_masked.id is 'The message.';
@@ -128,7 +129,7 @@ comment on column postrider.message_masked.expires_at is 'Not to be sent after t
 comment on column postrider.message_masked.priority is 'Its priority.';
 comment on column postrider.message_masked.removed is 'erased or expired, if its data was removed.';
 
-create view postrider.dead_letter_masked as
+create view postrider.dead_letter_masked with (security_barrier) as
 select d.message_id, e.name as endpoint, d.reason, d.attempts, d.status_code, d.error_code,
 	postrider.mask_string(d.error, d.payload, p.paths) as error,
 	postrider.mask_string(d.response, d.payload, p.paths) as response,
@@ -137,7 +138,8 @@ select d.message_id, e.name as endpoint, d.reason, d.attempts, d.status_code, d.
 	d.tenant,
 	postrider.mask_payload(d.payload, p.paths) as payload
 from postrider.dead_letter d left join postrider.endpoint e on e.id = d.endpoint_id
-cross join lateral (select postrider.sensitive_paths(d.topic) as paths) p;
+cross join lateral (select postrider.sensitive_paths(d.topic) as paths) p
+where postrider.sees_tenant(d.tenant);
 comment on view postrider.dead_letter_masked is
 'Dead letters as people should see them: the values of sensitive fields are masked wherever they stand.';
 comment on column postrider.dead_letter_masked.message_id is 'The message.';

@@ -23,10 +23,10 @@ comment on column postrider.worker.retried is 'Attempts that failed and will be 
 comment on column postrider.worker.dead is 'Deliveries given up.';
 comment on column postrider.worker.queued is 'Deliveries in memory that wait for their turn.';
 comment on column postrider.worker.in_flight is 'Requests in flight.';
-comment on column postrider.worker.last_error is 'The error that ended a worker last.';
+comment on column postrider.worker.last_error is 'The error that ended a worker last; for members of postrider_payload_reader.';
 comment on column postrider.worker.last_error_at is 'When that was.';
 
-create view postrider.delivery as
+create view postrider.delivery with (security_barrier) as
 select p.message_id,
 	case when p.payload is null then m.topic else p.topic end as topic,
 	p.key,
@@ -36,7 +36,7 @@ select p.message_id,
 		when 'held' then 'held' when 'ordered' then 'queued' else case when p.attempts > 0 then 'retrying' else 'queued' end end as status,
 	p.attempts,
 	a.status_code,
-	a.error,
+	postrider.readable_error(a.error_code, a.error) as error,
 	case when p.due_at <> 'infinity' then p.due_at end as next_attempt_at,
 	postrider.id_time(p.message_id) as created_at,
 	null::timestamptz as finished_at,
@@ -45,20 +45,21 @@ from postrider.pending p
 left join postrider.endpoint e on e.id = p.endpoint_id
 left join postrider.message m on m.id = p.message_id
 left join lateral (
-	select t.status_code, t.error from postrider.attempt t
+	select t.status_code, t.error_code, t.error from postrider.attempt t
 	where t.message_id = p.message_id and t.endpoint_id = p.endpoint_id
 	order by t.started_at desc limit 1) a on true
+where postrider.sees_tenant(e.tenant)
 union all
 select a.message_id, coalesce(m.topic, d.topic), coalesce(m.key, d.key),
 	coalesce(m.tenant, d.tenant), e.name, a.outcome, a.attempt::integer,
-	a.status_code, a.error, null, postrider.id_time(a.message_id),
+	a.status_code, postrider.readable_error(a.error_code, a.error), null, postrider.id_time(a.message_id),
 	a.started_at + make_interval(secs => coalesce(a.duration_ms, 0) / 1000.0),
 	m.removed
 from postrider.attempt a
 left join postrider.endpoint e on e.id = a.endpoint_id
 left join postrider.message m on m.id = a.message_id
 left join postrider.dead_letter d on d.message_id = a.message_id and d.endpoint_id = a.endpoint_id
-where a.outcome <> 'retry'
+where a.outcome <> 'retry' and postrider.sees_tenant(e.tenant)
 and not exists (select from postrider.pending p
 	where p.message_id = a.message_id and p.endpoint_id = a.endpoint_id)
 and not exists (select from postrider.attempt l
@@ -73,7 +74,7 @@ join postrider.message m on m.xid >= pg_snapshot_xmin(c.snapshot)
 	and not pg_visible_in_snapshot(m.xid, c.snapshot)
 join postrider.endpoint e on e.id % c.shards = c.shard
 	and (e.tenant is null or e.tenant = m.tenant)
-where m.removed is null
+where postrider.sees_tenant(e.tenant) and m.removed is null
 and case when m.endpoint is not null then m.endpoint = e.name else
 	exists (select from postrider.subscription s
 		where s.endpoint = e.name and s.enabled and m.id > s.after_id
@@ -93,7 +94,7 @@ comment on column postrider.delivery.endpoint is 'The endpoint; NULL if it was d
 comment on column postrider.delivery.status is 'queued, scheduled, retrying, held (the endpoint is disabled), delivered, dead, expired, cancelled or superseded.';
 comment on column postrider.delivery.attempts is 'Attempts so far.';
 comment on column postrider.delivery.status_code is 'HTTP status of the last attempt.';
-comment on column postrider.delivery.error is 'What went wrong at the last attempt.';
+comment on column postrider.delivery.error is 'What went wrong at the last attempt; withheld from those who may not see payloads if it may quote one.';
 comment on column postrider.delivery.next_attempt_at is 'When it is tried next, if that is known.';
 comment on column postrider.delivery.created_at is 'When the message was emitted.';
 comment on column postrider.delivery.finished_at is 'When the delivery ended.';

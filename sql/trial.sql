@@ -16,10 +16,11 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+	perform postrider.require_tenant(send_test.tenant);
 	if send_test.endpoint is null or send_test.payload is null or send_test.topic is null then
 		raise null_value_not_allowed using message = 'send_test needs an endpoint, a payload and a topic';
 	end if;
-	if not exists (select from postrider.endpoint e where e.name = send_test.endpoint) then
+	if not exists (select from postrider.endpoint e where e.name = send_test.endpoint and postrider.sees_tenant(e.tenant)) then
 		raise undefined_object using message = format('endpoint "%s" does not exist', send_test.endpoint),
 			hint = 'Run SELECT name FROM postrider.endpoint.';
 	end if;
@@ -32,9 +33,14 @@ begin
 		send_test.address, send_test.http_version, send_test.dns_ms, send_test.connect_ms, send_test.tls_ms,
 		send_test.first_byte_ms, send_test.total_ms
 	from jsonb_to_recordset(postrider.run_trial(true, send_test.endpoint, send_test.topic, send_test.payload, send_test.key,
-		send_test.tenant, send_test.headers)) as r (outcome text, status_code integer, error text, request text,
+		coalesce(send_test.tenant, postrider.bound_tenant()), send_test.headers)) as r (outcome text, status_code integer, error text, request text,
 		response text, address text, http_version text, dns_ms numeric, connect_ms numeric, tls_ms numeric,
 		first_byte_ms numeric, total_ms numeric);
+	-- The receiver may answer with data that are none of the sender's.
+	if strpos(send_test.response, E'\n\n') > 0 and not postrider.sees_payloads() then
+		send_test.response := left(send_test.response, strpos(send_test.response, E'\n\n') + 1)
+			|| 'withheld: it may have data, which members of postrider_payload_reader see';
+	end if;
 end
 $$;
 comment on function postrider.send_test(text, jsonb, text, text, text, jsonb) is
@@ -47,6 +53,7 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+	perform postrider.require_tenant(preview.tenant);
 	if preview.topic is null or preview.payload is null then
 		raise null_value_not_allowed using message = 'preview needs a topic and a payload';
 	end if;
@@ -55,8 +62,10 @@ begin
 	end if;
 	return query select r.endpoint, r.mapping, r.method, r.url, r.headers, r.body, r.problem, r.note
 	from jsonb_to_recordset(postrider.run_trial(false, null, preview.topic, preview.payload, preview.key,
-		preview.tenant, preview.headers)) as r (endpoint text, mapping text, method text, url text, headers text,
+		coalesce(preview.tenant, postrider.bound_tenant()), preview.headers)) as r (endpoint text, mapping text, method text, url text, headers text,
 		body text, problem text, note text)
+	where postrider.bound_tenant() is null or exists (select from postrider.endpoint e
+		where e.name = r.endpoint and postrider.sees_tenant(e.tenant))
 	order by r.endpoint;
 end
 $$;

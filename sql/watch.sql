@@ -35,11 +35,8 @@ begin
 	elsif c.relpersistence = 't' then
 		raise wrong_object_type using
 			message = format('cannot watch %s: it is a temporary table', relation);
-	elsif not has_table_privilege(relation, 'trigger') then
-		raise insufficient_privilege using
-			message = format('permission denied to watch table %s', relation),
-			hint = format('Its owner can run GRANT TRIGGER ON %s TO %I.', relation, current_user);
 	end if;
+	perform postrider.require_owner(relation);
 end
 $$;
 comment on function postrider.check_watchable(regclass) is

@@ -30,6 +30,7 @@ char	   *postrider_secret_directories;
 char	   *postrider_secret_environment;
 char	   *postrider_key_command;
 char	   *postrider_traceparent;
+char	   *postrider_tenant;
 char	   *postrider_change_reason;
 int			postrider_config_history_minutes;
 int			postrider_validation = POSTRIDER_VALIDATION_STRICT;
@@ -186,6 +187,18 @@ postrider_guc_define(void)
 							   "",
 							   PGC_USERSET, 0,
 							   check_traceparent, NULL, NULL);
+
+	/*
+	 * PGC_SUSET: who is bound cannot get out.  In front of a pool of connections
+	 * that changes it with each transaction, GRANT SET ON PARAMETER.
+	 */
+	DefineCustomStringVariable("postrider.tenant",
+							   "The tenant that the session is bound to: it sees and changes only what belongs to it.",
+							   "Empty: it is not bound, and sees all that its role may. Set by a superuser, with ALTER ROLE ... SET, or by a role that was granted SET on it.",
+							   &postrider_tenant,
+							   "",
+							   PGC_SUSET, 0,
+							   NULL, NULL, NULL);
 
 	/*
 	 * PGC_SUSET: a role that emits cannot take the check away from itself.

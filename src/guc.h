@@ -26,6 +26,7 @@ extern char *postrider_secret_directories;
 extern char *postrider_secret_environment;
 extern char *postrider_key_command;
 extern char *postrider_traceparent;
+extern char *postrider_tenant;
 extern char *postrider_change_reason;
 extern int	postrider_config_history_minutes;
 

@@ -156,3 +156,22 @@ postrider_classify(const RequestEnd *end, AttemptResult *result)
 	if (end->proxy[0])
 		result->error = psprintf("%s (through the proxy %s)", result->error, end->proxy);
 }
+
+bool
+postrider_error_may_quote_data(const char *error_code)
+{
+	static const char *const plain[] = {
+		"timeout", "dns", "connect", "tls", "reset", "protocol", "network",
+		"address_refused", "proxy", "secret", "token", "cancelled", "superseded",
+		"expired", "message_gone", "endpoint_gone", "rule_retry", "rule_dead",
+		"rule_throttle", "rule_disable", "rule_refresh_token", "rule_split_batch",
+		"batch_response"
+	};
+
+	if (strncmp(error_code, "http", 4) == 0)
+		return false;
+	for (Size i = 0; i < lengthof(plain); i++)
+		if (strcmp(error_code, plain[i]) == 0)
+			return false;
+	return true;
+}

@@ -39,4 +39,13 @@ extern void postrider_classify(const RequestEnd *end, AttemptResult *result);
 /* Has an answer come, with all of its headers, that status and rules can be judged by? */
 extern bool postrider_is_whole_answer(const RequestEnd *end);
 
+/*
+ * May the error of an attempt with this code quote the payload or the response?
+ * True for all but those that are known not to.
+ */
+extern bool postrider_error_may_quote_data(const char *error_code);
+
+/* What stands in its place for those who may not see payloads. */
+#define ERROR_WITHHELD "withheld: it may quote data, which members of postrider_payload_reader see"
+
 #endif							/* POSTRIDER_CLASSIFY_H */

@@ -31,6 +31,7 @@
 #include "postgres.h"
 
 #include "common/pg_prng.h"
+#include "delivery/classify.h"
 #include "delivery/batch.h"
 #include "delivery/descriptor.h"
 #include "delivery/engine.h"
@@ -470,7 +471,12 @@ note_result(Lane *lane, const AttemptResult *result, TimestampTz now)
 		return;
 	}
 	postrider_secret_scrub_string(result->error);	/* before it is cut */
-	strlcpy(lane->last_error, result->error ? result->error : "", sizeof(lane->last_error));
+	/* Whoever reads the status or hears of a breaker may not see payloads. */
+	if (result->error && postrider_error_may_quote_data(result->error_code ? result->error_code : ""))
+		snprintf(lane->last_error, sizeof(lane->last_error), "%s; postrider.attempt has the error",
+				 result->error_code ? result->error_code : "error");
+	else
+		strlcpy(lane->last_error, result->error ? result->error : "", sizeof(lane->last_error));
 	lane->last_error[pg_mbcliplen(lane->last_error, strlen(lane->last_error),
 								  sizeof(lane->last_error) - 1)] = '\0';
 	lane->last_error_at = now;

@@ -20,6 +20,7 @@
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "outbox/access.h"
 #include "outbox/emit.h"
 #include "outbox/row_json.h"
 #include "outbox/topic_schema.h"
@@ -321,6 +322,7 @@ capture_change(const Capture *capture, const Change *change, AppendTarget *appen
 	postrider_topic_schema_check(capture->topic_name, message.payload);
 	message.topic = capture->topic;
 	message.key = build_key(capture, change);
+	message.tenant = postrider_message_tenant(NULL);
 	message.priority = (int16) capture->priority;
 	message.has_priority = capture->priority != PRIORITY_NORMAL;
 	postrider_id_next(&message.id);

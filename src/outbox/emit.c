@@ -14,6 +14,7 @@
 #include "fmgr.h"
 #include "guc.h"
 #include "miscadmin.h"
+#include "outbox/access.h"
 #include "outbox/deduplication.h"
 #include "outbox/emit.h"
 #include "outbox/seed.h"
@@ -149,7 +150,7 @@ read_arguments(FunctionCallInfo fcinfo, int first, NewMessage *message)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("message would expire before it may be delivered"),
 				 errhint("Give an expires_at that is later than deliver_at.")));
-	message->tenant = optional_text(fcinfo, first + 6);
+	message->tenant = postrider_message_tenant(optional_text(fcinfo, first + 6));
 }
 
 /* NULL in the table is what is normal, so that most messages take no room for it. */

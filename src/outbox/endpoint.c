@@ -15,7 +15,7 @@
 static SqlStatement find_endpoint = {
 	.text =
 	"select e.tenant is null or e.tenant is not distinct from $2"
-	" from postrider.endpoint e where e.name = $1",
+	" from postrider.endpoint e where e.name = $1 and postrider.sees_tenant(e.tenant)",
 	.argument_count = 2,
 	.argument_types = {TEXTOID, TEXTOID}
 };

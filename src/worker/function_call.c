@@ -273,6 +273,9 @@ call(Delivery *delivery, Datum message)
 	(void) SPI_execute("set constraints all immediate", false, 0);
 	SetUserIdAndSecContext(role, security_context | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
+	/* What it sees is what the endpoint's tenant does, whoever registered it. */
+	(void) set_config_option("postrider.tenant", endpoint->tenant ? endpoint->tenant : "", PGC_SUSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	function = postrider_function_require(endpoint->function, role);
 	command = psprintf("select %s($1)",
 					   quote_qualified_identifier(get_namespace_name(get_func_namespace(function)),

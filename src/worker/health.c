@@ -17,7 +17,9 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "outbox/access.h"
 #include "outbox/config.h"
+#include "util/sql.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/timestamp.h"
@@ -239,6 +241,30 @@ put_row(ReturnSetInfo *result, const HealthEntry *entry)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
+static SqlStatement find_visible = {
+	.text = "select e.id from postrider.endpoint e where postrider.sees_tenant(e.tenant)"
+};
+
+/* The endpoints that a session that is bound to a tenant may see. */
+static List *
+visible_endpoints(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	MemoryContext old;
+	List	   *ids = NIL;
+	SqlScope	sql;
+	uint64		count;
+
+	postrider_sql_enter(&sql);
+	count = postrider_sql_run(&find_visible, NULL, NULL, 0);
+	old = MemoryContextSwitchTo(context);
+	for (uint64 row = 0; row < count; row++)
+		ids = lappend_int(ids, postrider_sql_int32(row, 0));
+	MemoryContextSwitchTo(old);
+	postrider_sql_leave(&sql);
+	return ids;
+}
+
 /* SQL: postrider.endpoint_status(): a row for each endpoint a worker knows. */
 Datum
 postrider_endpoint_status(PG_FUNCTION_ARGS)
@@ -246,6 +272,8 @@ postrider_endpoint_status(PG_FUNCTION_ARGS)
 	PostriderShared *shared = postrider_shared();
 	HealthEntry *copies = palloc(sizeof(shared->health));
 	int			count = 0;
+	bool		bound = postrider_bound_tenant() != NULL;
+	List	   *visible = bound ? visible_endpoints() : NIL;
 
 	InitMaterializedSRF(fcinfo, 0);
 	LWLockAcquire(shared->lock, LW_SHARED);
@@ -256,6 +284,9 @@ postrider_endpoint_status(PG_FUNCTION_ARGS)
 	}
 	LWLockRelease(shared->lock);
 	for (int i = 0; i < count; i++)
-		put_row((ReturnSetInfo *) fcinfo->resultinfo, &copies[i]);
+	{
+		if (!bound || list_member_int(visible, copies[i].endpoint_id))
+			put_row((ReturnSetInfo *) fcinfo->resultinfo, &copies[i]);
+	}
 	return (Datum) 0;
 }

@@ -17,6 +17,7 @@
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "outbox/access.h"
 #include "storage/ipc.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -141,6 +142,8 @@ postrider_progress_status(PG_FUNCTION_ARGS)
 	ProgressEntry entries[POSTRIDER_MAX_PROGRESS];
 
 	InitMaterializedSRF(fcinfo, 0);
+	if (postrider_bound_tenant() != NULL)
+		return (Datum) 0;		/* other sessions may be of other tenants */
 	LWLockAcquire(shared->lock, LW_SHARED);
 	memcpy(entries, shared->progress, sizeof(entries));
 	LWLockRelease(shared->lock);

@@ -7,9 +7,11 @@
  */
 #include "postgres.h"
 
+#include "delivery/classify.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "outbox/access.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
@@ -86,7 +88,7 @@ state_name(SlotState state)
 }
 
 static void
-put_row(ReturnSetInfo *result, const SlotCopy *copy)
+put_row(ReturnSetInfo *result, const SlotCopy *copy, bool sees_payloads)
 {
 	const WorkerSlot *slot = &copy->slot;
 	Datum		values[STATUS_COLUMNS] = {0};
@@ -105,7 +107,7 @@ put_row(ReturnSetInfo *result, const SlotCopy *copy)
 	values[column++] = Int32GetDatum(copy->queued);
 	values[column++] = Int32GetDatum(copy->in_flight);
 	nulls[column] = slot->last_error[0] == '\0';
-	values[column++] = CStringGetTextDatum(slot->last_error);
+	values[column++] = CStringGetTextDatum(sees_payloads ? slot->last_error : ERROR_WITHHELD);
 	nulls[column] = slot->last_error_at == 0;
 	values[column++] = TimestampTzGetDatum(slot->last_error_at);
 	Assert(column == STATUS_COLUMNS);
@@ -121,8 +123,10 @@ postrider_worker_status(PG_FUNCTION_ARGS)
 	int			count;
 
 	InitMaterializedSRF(fcinfo, 0);
+	if (postrider_bound_tenant() != NULL)
+		return (Datum) 0;		/* counts and errors of all tenants */
 	count = copy_slots(&copies);
 	for (int i = 0; i < count; i++)
-		put_row((ReturnSetInfo *) fcinfo->resultinfo, &copies[i]);
+		put_row((ReturnSetInfo *) fcinfo->resultinfo, &copies[i], postrider_sees_payloads());
 	return (Datum) 0;
 }

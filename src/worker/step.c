@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "outbox/access.h"
 #include "util/sql.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -49,6 +50,7 @@ relation_changed(Datum arg, Oid relation)
 void
 postrider_step_start(void)
 {
+	postrider_unbind_tenant();
 	CacheRegisterRelcacheCallback(relation_changed, 0);
 	step_context = AllocSetContextCreate(TopMemoryContext, "postrider step",
 										 ALLOCSET_DEFAULT_SIZES);

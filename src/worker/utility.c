@@ -12,6 +12,9 @@
  * statement's lock on the database goes.  A transaction callback, unlike
  * PG_FINALLY, also sees the end of a backend that is terminated.
  *
+ * And a trigger that calls postrider.capture() is for the owner of its table, which
+ * CREATE TRIGGER itself does not ask for: the right TRIGGER is enough to it.
+ *
  * Only who may run the statement may stop workers by it.  Everything else that
  * can be wrong with the statement is for the server to say.
  *
@@ -23,12 +26,15 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "outbox/access.h"
+#include "parser/parse_func.h"
 #include "pgstat.h"
 #include "pgstat.h"
 #include "storage/latch.h"
@@ -36,6 +42,7 @@
 #include "storage/procarray.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "worker/shmem.h"
@@ -302,6 +309,23 @@ transaction_callback(XactEvent event, void *arg)
 	}
 }
 
+/* postrider.capture() is put on a table: by its owner? */
+static void
+check_capture(CreateTrigStmt *statement)
+{
+	Oid			schema = get_namespace_oid("postrider", true);
+	Oid			function;
+	char	   *function_schema;
+	char	   *name;
+
+	DeconstructQualifiedName(statement->funcname, &function_schema, &name);
+	if (!OidIsValid(schema) || strcmp(name, "capture") != 0)
+		return;
+	function = LookupFuncName(statement->funcname, 0, NULL, true);
+	if (OidIsValid(function) && get_func_namespace(function) == schema)
+		postrider_require_owner(RangeVarGetRelid(statement->relation, NoLock, false));
+}
+
 static void
 before_statement(Node *statement)
 {
@@ -315,6 +339,8 @@ before_statement(Node *statement)
 	}
 	else if (drops_extension(statement))
 		postrider_wake_at_commit();
+	else if (IsA(statement, CreateTrigStmt))
+		check_capture((CreateTrigStmt *) statement);
 }
 
 static void

@@ -50,15 +50,29 @@ set role nobody_special;
 select postrider.watch('shop_order');
 select count(*) from postrider.message;
 select postrider.emit('a.b', '1') is not null as emitted;
--- The right to make triggers is enough to watch, and to watch again.
+-- The right to make triggers is not enough to watch, not even by hand.
 reset role;
-grant trigger on shop_order to nobody_special;
+grant all on shop_order to nobody_special;
+grant create on schema public to nobody_special;
 set role nobody_special;
 select postrider.watch('shop_order', 'shop.granted', '{insert,update}');
-select postrider.watch('shop_order', 'shop.granted', '{insert,update}', columns => '{id}');
-select tgname from pg_trigger where tgrelid = 'shop_order'::regclass and tgfoid = 'postrider.capture'::regproc order by 1;
-select postrider.unwatch('shop_order');
+create trigger mine after insert on shop_order for each row execute function postrider.capture('shop.granted', '{}', '{}');
+set search_path = postrider, public;
+create trigger mine after insert on shop_order for each row execute function capture('shop.granted', '{}', '{}');
+reset search_path;
+select tgname from pg_trigger where tgrelid = 'shop_order'::regclass order by 1;
+-- What one owns may be watched, also as a member of the role that owns it.
+create table special_order (id int primary key);
+select postrider.watch('special_order', 'special.changed', '{insert,update}');
+select postrider.watch('special_order', 'special.changed', '{insert,update}', columns => '{id}');
 reset role;
+create role nobody_else in role nobody_special;
+set role nobody_else;
+select postrider.watch('special_order', 'special.added', '{insert}');
+select tgname from pg_trigger where tgrelid = 'special_order'::regclass order by 1;
+select postrider.unwatch('special_order');
+reset role;
+drop role nobody_else;
 -- The owner may also narrow it.
 select postrider.watch('shop_order', 'shop.granted', '{update}');
 select tgname from pg_trigger where tgrelid = 'shop_order'::regclass and tgfoid = 'postrider.capture'::regproc order by 1;
