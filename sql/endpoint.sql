@@ -53,6 +53,9 @@ create table postrider.endpoint (
 	proxy text,
 	proxy_secret text references postrider.secret (name),
 	signing_secret text references postrider.secret (name),
+	signing jsonb,
+	auth jsonb,
+	ca_certificate text,
 	enabled boolean not null default true,
 	disabled_reason text,
 	paused_at timestamptz,
@@ -107,6 +110,9 @@ comment on column postrider.endpoint.run_as is 'For functions: the role as which
 comment on column postrider.endpoint.proxy is 'Proxy for its requests: a URL such as http://proxy.example.com:3128, https or socks5h, without user and password; or none; NULL: the setting postrider.proxy.';
 comment on column postrider.endpoint.proxy_secret is 'Name of the secret that holds user:password for the proxy.';
 comment on column postrider.endpoint.signing_secret is 'Name of the secret that signs requests (Standard Webhooks); without one, requests are not signed.';
+comment on column postrider.endpoint.signing is 'Further signatures, one object or an array: {"type": "github", "secret": "name"}; types are standard-webhooks, http-message-signatures, github and stripe. See doc/authentication.md.';
+comment on column postrider.endpoint.auth is 'How requests authenticate, one object or an array of objects that are combined: {"type": "bearer", "secret": "name"}. Values are in secrets, here are their names. See doc/authentication.md.';
+comment on column postrider.endpoint.ca_certificate is 'Certificates in PEM of the only authorities that this endpoint''s certificate may be from; NULL: those that the system trusts.';
 comment on column postrider.endpoint.enabled is 'While false nothing is sent; what is owed is held, and flows when the endpoint is enabled again.';
 comment on column postrider.endpoint.disabled_reason is 'Why the worker disabled the endpoint, if it did.';
 comment on column postrider.endpoint.paused_at is 'While set nothing is sent; what is owed is held. See postrider.pause() and resume().';

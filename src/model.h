@@ -67,6 +67,8 @@ typedef struct Message
 	MemoryContext context;		/* holds the headers; NULL if there are none */
 } Message;
 
+typedef struct Auth Auth;		/* security/auth.h */
+typedef struct Signing Signing; /* security/signing.h */
 typedef struct ResponseRules ResponseRules; /* content/response_rule.h */
 typedef struct Lane Lane;		/* delivery/lane.h */
 typedef struct KeyEntry KeyEntry;	/* delivery/key_gate.h */
@@ -122,7 +124,10 @@ typedef struct Endpoint
 	char	   *function;		/* called in place of a request, as ... */
 	char	   *run_as;			/* ... this role; NULL: url is a URL */
 	Policy		policy;			/* limits, breaker, order, batches */
-	char	   *signing_secret; /* name; NULL: do not sign */
+	Auth	   *auth;			/* how requests authenticate; or NULL */
+	Signing    *signing;		/* what they are signed with; or NULL */
+	char	   *auth_problem;	/* one of both cannot be used; or NULL */
+	char	   *ca_certificate; /* PEM of the only authorities to trust; or NULL */
 	MemoryContext policy_context;	/* holds the strings above */
 
 	Lane	   *lane;			/* delivery state */

@@ -39,6 +39,7 @@
 #include "delivery/request.h"
 #include "delivery/response.h"
 #include "delivery/retry.h"
+#include "delivery/secure.h"
 #include "delivery/watch.h"
 #include "guc.h"
 #include "libpq/pqsignal.h"
@@ -50,6 +51,9 @@
 
 /* The engine returns to its caller after so many ended deliveries. */
 #define FINISHED_PER_RUN 256
+
+/* A lane whose credentials are being fetched looks again after so long, if untold. */
+#define CREDENTIAL_LOOK_MS 1000
 
 /* Sockets that we ask for; one in two may be a kept connection that rests. */
 #define SOCKETS_WANTED 4096
@@ -69,6 +73,9 @@ static TimestampTz curl_deadline = DT_NOEND;
 static dlist_head ready_lanes = DLIST_STATIC_INIT(ready_lanes);
 static int	ready_count = 0;
 static pairingheap *blocked_lanes = NULL;
+
+/* Lanes whose requests need a credential that is not there. */
+static dlist_head waiting_lanes = DLIST_STATIC_INIT(waiting_lanes);
 
 /* Deliveries whose functions are to be called; at most one of each lane. */
 static dlist_head calls = DLIST_STATIC_INIT(calls);
@@ -173,6 +180,7 @@ update_lane(Lane *lane, TimestampTz now)
 	{
 		ready_at = Max(postrider_governor_next(&lane->governor, now), lane->blocked_until);
 		ready_at = Max(ready_at, postrider_batch_ready_at(lane, now));
+		ready_at = Max(ready_at, lane->credentials_at);
 		/* The result of the breaker's probe comes here again. */
 		state = ready_at == DT_NOEND ? LANE_RESTING :
 			ready_at > now ? LANE_BLOCKED : LANE_READY;
@@ -438,6 +446,69 @@ fail_request(Request *request, Delivery *delivery, TimestampTz now)
 		fail_unsent(dlist_container(Delivery, node, dlist_pop_head_node(&request->batch)), now);
 }
 
+static void
+note_result(Lane *lane, const AttemptResult *result, TimestampTz now)
+{
+	if (result->outcome == OUTCOME_DELIVERED)
+	{
+		lane->last_success_at = now;
+		return;
+	}
+	postrider_secret_scrub_string(result->error);	/* before it is cut */
+	strlcpy(lane->last_error, result->error ? result->error : "", sizeof(lane->last_error));
+	lane->last_error[pg_mbcliplen(lane->last_error, strlen(lane->last_error),
+								  sizeof(lane->last_error) - 1)] = '\0';
+	lane->last_error_at = now;
+}
+
+static void
+end_wait(Lane *lane)
+{
+	if (lane->waits_for_credentials)
+		dlist_delete(&lane->credentials_node);
+	lane->waits_for_credentials = false;
+	lane->credentials_at = 0;
+}
+
+static void
+wait_for_credentials(Lane *lane, TimestampTz until)
+{
+	if (!lane->waits_for_credentials)
+		dlist_push_tail(&waiting_lanes, &lane->credentials_node);
+	lane->waits_for_credentials = true;
+	lane->credentials_at = until;
+}
+
+/*
+ * Are the credentials there that requests of the lane need?  If not, it waits until it
+ * is told, and looks again now and then.  Where one cannot be had, one delivery of
+ * the lane says so by a failed attempt; the others wait with it.
+ */
+static bool
+has_credentials(Lane *lane, TimestampTz now)
+{
+	const char *problem = NULL;
+	const char *error_code = "secret";
+	TimestampTz retry_at = now;
+	AuthState	state = postrider_secure_ready(lane->endpoint, now, &problem, &error_code, &retry_at);
+	Delivery   *delivery;
+
+	if (state == AUTH_READY)
+	{
+		end_wait(lane);
+		return true;
+	}
+	wait_for_credentials(lane, TimestampTzPlusMilliseconds(now, CREDENTIAL_LOOK_MS));
+	if (state == AUTH_WAITING || (delivery = take_next(lane, now)) == NULL)
+		return false;
+	lane->credentials_at = Max(lane->credentials_at, retry_at);
+	delivery->result.error_code = error_code;
+	delivery->result.error = pstrdup(problem);
+	fail_unsent(delivery, now);
+	note_result(lane, &delivery->result, now);
+	return false;
+}
+
 /*
  * Sends the next delivery of a lane, or a batch, or ends it if it cannot be sent;
  * false if the lane may not send now.
@@ -449,6 +520,8 @@ send_next(Lane *lane, TimestampTz now)
 	Request    *request;
 	Permit		permit;
 
+	if (!has_credentials(lane, now))
+		return false;
 	if (!postrider_governor_take(&lane->governor, now, &permit, report, lane->endpoint))
 		return false;
 	delivery = take_next(lane, now);
@@ -509,21 +582,6 @@ start_requests(TimestampTz now)
 			update_lane(lane, now);
 		}
 	}
-}
-
-static void
-note_result(Lane *lane, const AttemptResult *result, TimestampTz now)
-{
-	if (result->outcome == OUTCOME_DELIVERED)
-	{
-		lane->last_success_at = now;
-		return;
-	}
-	postrider_secret_scrub_string(result->error);	/* before it is cut */
-	strlcpy(lane->last_error, result->error ? result->error : "", sizeof(lane->last_error));
-	lane->last_error[pg_mbcliplen(lane->last_error, strlen(lane->last_error),
-								  sizeof(lane->last_error) - 1)] = '\0';
-	lane->last_error_at = now;
 }
 
 /* Tells the governor of a lane how a request has ended. */
@@ -770,10 +828,27 @@ postrider_engine_endpoint_changed(Endpoint *endpoint)
 	MemoryContext old = MemoryContextSwitchTo(engine_context);
 	TimestampTz now = GetCurrentTimestamp();
 
+	end_wait(endpoint->lane);
 	update_gate(endpoint, now);
 	if (!endpoint->enabled || endpoint->deleted)
 		empty_lane(endpoint->lane, now);
 	update_lane(endpoint->lane, now);
+	MemoryContextSwitchTo(old);
+}
+
+void
+postrider_engine_credentials_changed(TimestampTz now)
+{
+	MemoryContext old = MemoryContextSwitchTo(engine_context);
+
+	while (!dlist_is_empty(&waiting_lanes))
+	{
+		Lane	   *lane = dlist_container(Lane, credentials_node,
+										   dlist_head_node(&waiting_lanes));
+
+		end_wait(lane);
+		update_lane(lane, now);
+	}
 	MemoryContextSwitchTo(old);
 }
 
@@ -789,6 +864,7 @@ void
 postrider_engine_forget(Endpoint *endpoint)
 {
 	Assert(endpoint->lane->state == LANE_RESTING);
+	end_wait(endpoint->lane);
 	postrider_request_discard_idle(endpoint);
 	postrider_key_gate_forget(endpoint);
 	pfree(endpoint->lane);

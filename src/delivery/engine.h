@@ -62,6 +62,11 @@ extern long postrider_engine_timeout_ms(TimestampTz now);
  */
 extern void postrider_engine_endpoint_changed(Endpoint *endpoint);
 
+/*
+ * A secret or a token has come, or another one: lanes that waited for it look again.
+ */
+extern void postrider_engine_credentials_changed(TimestampTz now);
+
 /* True if nothing in the engine refers to the endpoint any more. */
 extern bool postrider_engine_endpoint_idle(const Endpoint *endpoint);
 

@@ -109,10 +109,10 @@ postrider_exchange_show_line(StringInfo out, const char *line, Size length)
 }
 
 void
-postrider_exchange_show(StringInfo out, const ExchangeSide *side)
+postrider_exchange_show(StringInfo out, const char *bytes, Size size, Size lost)
 {
-	const char *next = side->data;
-	const char *end = side->data + side->length;
+	const char *next = bytes;
+	const char *end = bytes + size;
 
 	while (next < end)
 	{
@@ -129,6 +129,6 @@ postrider_exchange_show(StringInfo out, const ExchangeSide *side)
 			break;				/* the body begins, and no further response */
 	}
 	show_text(out, next, end - next);
-	if (side->lost > 0)
-		appendStringInfo(out, "\n... and %zu bytes more", side->lost);
+	if (lost > 0)
+		appendStringInfo(out, "\n... and %zu bytes more", lost);
 }

@@ -34,10 +34,12 @@ typedef struct Exchange
 extern void postrider_exchange_record(CURL *easy, Exchange *exchange);
 
 /*
- * Appends headers and body with what is secret in header lines, and in the query of
- * a request line, replaced by "***".
+ * Appends headers and body of a side, of which "lost" bytes found no room, with what by its
+ * name is secret in header lines, and in the query of a request line, replaced by
+ * "***".  What authentication has added is masked by its value before:
+ * postrider_secure_mask().
  */
-extern void postrider_exchange_show(StringInfo out, const ExchangeSide *side);
+extern void postrider_exchange_show(StringInfo out, const char *bytes, Size size, Size lost);
 
 /* The same for one header line. */
 extern void postrider_exchange_show_line(StringInfo out, const char *line, Size length);

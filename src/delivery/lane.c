@@ -45,6 +45,8 @@ postrider_lane_shift(Lane *lane, int64 microseconds)
 {
 	if (lane->blocked_until != 0)
 		lane->blocked_until += microseconds;
+	if (lane->credentials_at != 0)
+		lane->credentials_at += microseconds;
 	if (lane->progress_at != 0)
 		lane->progress_at += microseconds;
 	lane->batch_limit_until += microseconds;
@@ -79,7 +81,7 @@ postrider_lane_blocked_until(const Lane *lane, TimestampTz now)
 
 	if (breaker == PG_INT64_MAX)
 		breaker = (int64) TimestampTzPlusMilliseconds(now, PROBE_PATIENCE_MS);
-	return Max(lane->blocked_until, (TimestampTz) breaker);
+	return Max(Max(lane->blocked_until, lane->credentials_at), (TimestampTz) breaker);
 }
 
 LaneAnswer

@@ -65,6 +65,9 @@ struct Lane
 	int			batch_refused;	/* what was too many */
 	TimestampTz batch_limit_until;
 	TimestampTz blocked_until;	/* Retry-After: nothing is sent before */
+	TimestampTz credentials_at; /* a credential is missing: when to look again */
+	bool		waits_for_credentials;	/* it is in the engine's list of such */
+	dlist_node	credentials_node;
 	TimestampTz progress_at;	/* the last time that the queue got shorter,
 								 * or that it became full */
 	int			failures;		/* attempts that failed in a row */

@@ -13,6 +13,7 @@
 #include "delivery/connection.h"
 #include "delivery/lane.h"
 #include "delivery/request.h"
+#include "delivery/secure.h"
 #include "util/id.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -193,6 +194,7 @@ set_up(Request *request, const Endpoint *endpoint)
 		curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
 	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, endpoint->method);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) endpoint->timeout_ms);
+	postrider_secure_set_up(easy, endpoint);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, receive_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, receive_header);
@@ -273,6 +275,7 @@ void
 postrider_request_release(Request *request)
 {
 	free_message_parts(request);
+	postrider_secure_clear(request);
 	if (request->kept_capacity > RESPONSE_IDLE_BYTES)
 		make_room(request, 0);
 	request->delivery = NULL;
@@ -293,6 +296,8 @@ postrider_request_discard_idle(Endpoint *endpoint)
 		curl_easy_cleanup(request->easy);
 		curl_slist_free_all(request->endpoint_headers);
 		make_room(request, 0);
+		if (request->secure_context)
+			MemoryContextDelete(request->secure_context);
 		pfree(request);
 	}
 }
@@ -310,43 +315,6 @@ body_length_of(const Request *request, const Delivery *delivery)
 }
 
 /*
- * The header with a signature by each version of the secret that is in force, separated
- * by spaces: so a receiver may have the old or the new one during a rotation.
- */
-static bool
-write_signatures(Request *request, Delivery *delivery, int64 unix_time, TimestampTz now,
-				 const char **problem)
-{
-	const char *name = delivery->endpoint->signing_secret;
-	const char *id = request->id + strlen("webhook-id: ");
-	char	   *end = request->signature;
-	const SecretVersion *versions;
-	int			count;
-
-	if (postrider_secret_find(name, now, &versions, &count, problem) != SECRET_READY)
-		return false;
-	for (int i = 0; i < count; i++)
-	{
-		strcpy(end, i == 0 ? "webhook-signature: " : " ");
-		end += strlen(end);
-		if (!versions[i].signing_key)
-			*problem = psprintf("secret \"%s\" is no signing secret", name);
-		else if (!postrider_signature_v1(versions[i].signing_key,
-										 versions[i].signing_key_length, id, unix_time,
-										 body_of(request, delivery),
-										 body_length_of(request, delivery), end))
-			*problem = "the request could not be signed";
-		else
-		{
-			end += strlen(end);
-			continue;
-		}
-		return false;
-	}
-	return true;
-}
-
-/*
  * Standard Webhooks headers.  The id is the same at every attempt (but for that of a
  * batch), the time is that of the attempt.
  */
@@ -355,6 +323,8 @@ sign(Request *request, Delivery *delivery, TimestampTz now, const char **problem
 {
 	static const char id_name[] = "webhook-id: ";
 	static const char timestamp_name[] = "webhook-timestamp: ";
+	static const char signature_name[] = "webhook-signature: ";
+	const Endpoint *endpoint = delivery->endpoint;
 	const Message *message = delivery->message;
 	int64		unix_time = now / USECS_PER_SEC + POSTGRES_EPOCH_UNIX_S;
 
@@ -364,9 +334,14 @@ sign(Request *request, Delivery *delivery, TimestampTz now, const char **problem
 	snprintf(request->timestamp, sizeof(request->timestamp), "%s" INT64_FORMAT,
 			 timestamp_name, unix_time);
 	request->signature[0] = '\0';
-	if (delivery->endpoint->signing_secret == NULL)
+	if (endpoint->signing == NULL || !postrider_signing_has_standard(endpoint->signing))
 		return true;
-	return write_signatures(request, delivery, unix_time, now, problem);
+
+	memcpy(request->signature, signature_name, sizeof(signature_name));
+	return postrider_signing_standard(endpoint->signing, request->id + sizeof(id_name) - 1,
+									  unix_time, body_of(request, delivery),
+									  body_length_of(request, delivery), now,
+									  request->signature + sizeof(signature_name) - 1, problem);
 }
 
 /*
@@ -442,24 +417,63 @@ link_headers(Request *request, const Delivery *delivery)
 	return list;
 }
 
+/* Whoever fills a request has mostly looked already: here is who must not go on. */
+static bool
+is_ready(Delivery *delivery, TimestampTz now)
+{
+	const Endpoint *endpoint = delivery->endpoint;
+	const char *problem = NULL;
+	const char *error_code = "secret";
+	TimestampTz retry_at;
+	AuthState	state = endpoint->auth == NULL && endpoint->auth_problem == NULL ? AUTH_READY :
+		postrider_secure_ready(endpoint, now, &problem, &error_code, &retry_at);
+
+	if (state == AUTH_READY)
+		return true;
+	delivery->result.error_code = error_code;
+	delivery->result.error = pstrdup(state == AUTH_FAILED ? problem :
+									 "a credential is still being fetched");
+	return false;
+}
+
+static bool
+secure(Request *request, Delivery *delivery, TimestampTz now)
+{
+	bool		has_body = sends_body(delivery->endpoint);
+	const char *body = has_body ? body_of(request, delivery) : NULL;
+
+	return postrider_secure_apply(request, delivery, has_body && body == NULL ? "" : body,
+								  has_body ? body_length_of(request, delivery) : 0, now);
+}
+
+static bool
+set_url(Request *request, Delivery *delivery)
+{
+	const char *url = delivery->url ? delivery->url : request->endpoint->url;
+	const char *problem;
+
+	if (request->sent_url)
+		url = request->sent_url;
+	if (postrider_connection_set_url(request->easy, &request->connection, url, &problem))
+		return true;
+	delivery->result.outcome = OUTCOME_DEAD;
+	delivery->result.error_code = "address_refused";
+	delivery->result.error = pstrdup(problem);
+	return false;
+}
+
 bool
 postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 {
 	const Endpoint *endpoint = delivery->endpoint;
 	CURL	   *easy = request->easy;
-	const char *problem;
+	const char *problem = NULL;
 
+	if (!is_ready(delivery, now))
+		return false;
 	if (!sign(request, delivery, now, &problem))
 	{
 		delivery->result.error_code = "secret";
-		delivery->result.error = pstrdup(problem);
-		return false;
-	}
-	if (!postrider_connection_set_url(easy, &request->connection,
-									  delivery->url ? delivery->url : endpoint->url, &problem))
-	{
-		delivery->result.outcome = OUTCOME_DEAD;
-		delivery->result.error_code = "address_refused";
 		delivery->result.error = pstrdup(problem);
 		return false;
 	}
@@ -481,6 +495,10 @@ postrider_request_fill(Request *request, Delivery *delivery, TimestampTz now)
 	make_room(request, bytes_to_keep(request));
 	request->curl_error[0] = '\0';
 	request->sent_headers = link_headers(request, delivery);
+	if (postrider_secure_concerns(endpoint) && !secure(request, delivery, now))
+		return false;
+	if (!set_url(request, delivery))
+		return false;
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->sent_headers);
 	if (!sends_body(endpoint))
 		return true;

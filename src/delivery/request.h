@@ -21,8 +21,7 @@
 #include "delivery/connection.h"
 #include "delivery/governor.h"
 #include "model.h"
-#include "security/secret_set.h"
-#include "security/signature.h"
+#include "security/signing.h"
 
 /*
  * Response bytes that are kept for a reply, that a request keeps room for while it
@@ -77,8 +76,7 @@ typedef struct Request
 	 */
 	char		id[64];
 	char		timestamp[48];
-	char		signature[sizeof("webhook-signature: ") +
-						  SECRET_MAX_VERSIONS * POSTRIDER_SIGNATURE_SIZE];
+	char		signature[sizeof("webhook-signature: ") + SIGNING_STANDARD_SIZE];
 	char	   *traceparent;
 	char	   *idempotency_key;
 	struct curl_slist own_headers[REQUEST_OWN_HEADERS];
@@ -86,6 +84,12 @@ typedef struct Request
 	const struct curl_slist *sent_headers;	/* all of them, of the current delivery */
 	struct curl_slist *made_headers;	/* likewise, with those for this delivery */
 	struct curl_slist *message_headers; /* likewise, with those of the message */
+
+	/* what authenticates it (secure.h) */
+	MemoryContext secure_context;	/* or NULL */
+	const char *sent_url;		/* with credentials in it; NULL: the delivery's, or
+								 * the endpoint's */
+	List	   *secrets;		/* what people must not see, of char * */
 } Request;
 
 /* An idle request of the endpoint's, or a new one. */

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "delivery/response.h"
+#include "delivery/secure.h"
 #include "util/text.h"
 
 /* Headers that may name what the receiver has made; others are not kept. */
@@ -15,8 +16,26 @@ static const char *const reply_headers[REPLY_HEADERS] = {
 	"content-type", "location", "etag", "x-request-id"
 };
 
+/* A receiver may repeat what it was sent; shorter secrets could be any word. */
+#define MASK_LEAST_BYTES 4
+
 /* A longer value is not kept. */
 #define REPLY_HEADER_BYTES 2048
+
+/* As text, without the credentials that the request had. */
+static char *
+keep_text(const Request *request, const char *bytes, Size length)
+{
+	char	   *masked;
+	char	   *kept;
+
+	if (request->secrets == NIL)
+		return postrider_text_clean(bytes, (int) length);
+	masked = postrider_secure_mask(request, bytes, length, MASK_LEAST_BYTES, &length);
+	kept = postrider_text_clean(masked, (int) length);
+	pfree(masked);
+	return kept;
+}
 
 static void
 keep_headers(const Request *request, Reply *reply)
@@ -31,7 +50,7 @@ keep_headers(const Request *request, Reply *reply)
 			continue;
 		reply->headers[reply->header_count].name = (char *) reply_headers[i];
 		reply->headers[reply->header_count++].value =
-			postrider_text_clean(header->value, -1);
+			keep_text(request, header->value, strlen(header->value));
 	}
 }
 
@@ -45,7 +64,7 @@ postrider_response_keep(const Request *request, AttemptResult *result)
 	if (result->outcome != OUTCOME_DELIVERED)
 	{
 		if (excerpt > 0)
-			result->response = postrider_text_clean(request->kept, (int) excerpt);
+			result->response = keep_text(request, request->kept, excerpt);
 		return;
 	}
 	if (endpoint->reply_topic == NULL)
@@ -54,7 +73,6 @@ postrider_response_keep(const Request *request, AttemptResult *result)
 	result->reply->length = Min(request->kept_bytes, RESPONSE_REPLY_BYTES);
 	result->reply->body_bytes = request->body_bytes;
 	if (result->reply->length > 0)
-		result->reply->body = postrider_text_clean(request->kept,
-												   (int) result->reply->length);
+		result->reply->body = keep_text(request, request->kept, result->reply->length);
 	keep_headers(request, result->reply);
 }

@@ -12,6 +12,7 @@
 #include "content/header.h"
 #include "content/response_rule.h"
 #include "content/topic.h"
+#include "outbox/auth_row.h"
 #include "outbox/config.h"
 #include "outbox/function_row.h"
 #include "outbox/mapping_reference.h"
@@ -33,9 +34,9 @@ static SqlStatement select_endpoints = {
 	.text =
 	"select e.id, e.name, e.tenant, e.url, e.method, e.headers, e.timeout,"
 	" e.max_attempts, e.backoff_base, e.backoff_max, e.retry_schedule,"
-	" e.signing_secret, e.enabled and e.paused_at is null, e.response_rules,"
+	" e.enabled and e.paused_at is null, e.response_rules,"
 	POSTRIDER_POLICY_COLUMNS(" e") "," POSTRIDER_RESPONSE_COLUMNS(" e") ","
-	POSTRIDER_REQUEST_COLUMNS(" e") ", e.run_as"
+	POSTRIDER_REQUEST_COLUMNS(" e") "," POSTRIDER_AUTH_COLUMNS(" e") ", e.run_as"
 	" from postrider.endpoint e"
 	" where e.id % $2 = $1",
 	.argument_count = 2,
@@ -194,12 +195,12 @@ read_endpoint(uint64 row, Endpoint *endpoint, MemoryContext context)
 	endpoint->backoff_base_ms = Max(interval_at(row, 8), 1);
 	endpoint->backoff_max_ms = interval_at(row, 9);
 	read_schedule(row, 10, endpoint, context);
-	endpoint->signing_secret = postrider_sql_text(row, 11, context);
-	endpoint->enabled = postrider_sql_bool(row, 12);
-	read_rules(postrider_sql_jsonb(row, 13), endpoint);
+	endpoint->enabled = postrider_sql_bool(row, 11);
+	read_rules(postrider_sql_jsonb(row, 12), endpoint);
 	read_policy(row, endpoint);
 	tuple = postrider_sql_row(row, &desc);
 	postrider_request_row_read(desc, tuple, endpoint);
+	postrider_auth_row_read(desc, tuple, endpoint);
 	postrider_response_row_read(desc, tuple, endpoint);
 	postrider_batch_row_read(desc, tuple, endpoint);
 	postrider_function_row_read(desc, tuple, endpoint);

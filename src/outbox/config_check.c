@@ -21,6 +21,7 @@
 #include "content/response_rule.h"
 #include "content/topic.h"
 #include "fmgr.h"
+#include "outbox/auth_row.h"
 #include "outbox/function_row.h"
 #include "outbox/name.h"
 #include "outbox/policy_row.h"
@@ -315,7 +316,7 @@ postrider_check_endpoint(PG_FUNCTION_ARGS)
 	check_schedule(&row);
 	check_number(&row, "max_attempts", MAX_ATTEMPTS);
 	check_number(&row, "max_in_flight", MAX_IN_FLIGHT);
-	check_secret(&row, "signing_secret");
+	postrider_auth_row_require(&row);
 	postrider_secret_check_endpoint(&row);
 	check_secret(&row, "proxy_secret");
 	check_response_rules(&row);

@@ -22,16 +22,27 @@ static SqlStatement select_next = {
 	"  from postrider.secret s where s.announced is distinct from 'expired'))"
 };
 
+static SqlStatement find_retired = {
+	.text = "select from postrider.secret_version where retires_at <= now() limit 1"
+};
+
 static SqlStatement delete_retired = {
 	.text = "delete from postrider.secret_version where retires_at <= now()"
+};
+
+#define IS_DUE \
+	" s.expires_at - s.warn_before <= now()" \
+	" and (s.announced is null or s.announced = 'expiring' and s.expires_at <= now())"
+
+static SqlStatement find_due = {
+	.text = "select from postrider.secret s where" IS_DUE " limit 1"
 };
 
 static SqlStatement announce = {
 	.text =
 	"with due as (update postrider.secret s"
 	" set announced = case when s.expires_at <= now() then 'expired' else 'expiring' end"
-	" where s.expires_at - s.warn_before <= now()"
-	" and (s.announced is null or s.announced = 'expiring' and s.expires_at <= now())"
+	" where" IS_DUE
 	" returning s.name, s.tenant, s.announced, s.expires_at)"
 	" select postrider.emit('postrider.secret.' || d.announced, jsonb_build_object("
 	"'secret', d.name, 'expires_at', d.expires_at, 'used_by',"
@@ -54,11 +65,14 @@ postrider_secret_care_next(void)
 void
 postrider_secret_delete_retired(void)
 {
-	(void) postrider_sql_run(&delete_retired, NULL, NULL, 0);
+	/* The statement alone, with nothing to delete, would count as a change. */
+	if (postrider_sql_run(&find_retired, NULL, NULL, 1) > 0)
+		(void) postrider_sql_run(&delete_retired, NULL, NULL, 0);
 }
 
 void
 postrider_secret_announce(void)
 {
-	(void) postrider_sql_run(&announce, NULL, NULL, 0);
+	if (postrider_sql_run(&find_due, NULL, NULL, 1) > 0)
+		(void) postrider_sql_run(&announce, NULL, NULL, 0);
 }

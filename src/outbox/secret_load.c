@@ -32,7 +32,11 @@ typedef struct LoadKeys
 	bool		tried;
 	bool		again;			/* the newest there are */
 	char	   *problem;		/* why there are none; or NULL */
+	int			unreadable;		/* values so far */
 } LoadKeys;
+
+/* Warnings of one load. */
+#define MAX_WARNINGS 10
 
 static TimestampTz
 time_at(uint64 row, int column)
@@ -91,9 +95,10 @@ add_version(uint64 row, const char *name, LoadKeys *keys)
 	{
 		char	   *problem = psprintf("secret \"%s\" cannot be read: %s", name, reason);
 
-		ereport(WARNING,
-				(errcode(ERRCODE_CONFIG_FILE_ERROR),
-				 errmsg("%s", problem)));
+		if (keys->unreadable++ < (keys->problem ? 1 : MAX_WARNINGS))
+			ereport(WARNING,
+					(errcode(ERRCODE_CONFIG_FILE_ERROR),
+					 errmsg("%s", problem)));
 		postrider_secret_set_add_problem(problem);
 		return;
 	}
@@ -119,6 +124,10 @@ postrider_secret_load(void)
 		last = name;
 		add_version(row, name, &keys);
 	}
+	if (keys.unreadable > 1)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIG_FILE_ERROR),
+				 errmsg("%d values of secrets cannot be read", keys.unreadable)));
 	postrider_key_ring_wipe(&keys.ring);
 	postrider_secret_set_finish();
 }

@@ -31,10 +31,15 @@ static SqlStatement insert_secret = {
 	.argument_types = {TEXTOID}
 };
 
-static SqlStatement select_secret = {
-	.text =
-	"select (select max(v.version) from postrider.secret_version v where v.name = s.name)"
-	" from postrider.secret s where s.name = $1 for update",
+/* A statement of its own: what follows sees what was committed while we waited. */
+static SqlStatement lock_secret = {
+	.text = "select from postrider.secret s where s.name = $1 for update",
+	.argument_count = 1,
+	.argument_types = {TEXTOID}
+};
+
+static SqlStatement select_last = {
+	.text = "select max(v.version) from postrider.secret_version v where v.name = $1",
 	.argument_count = 1,
 	.argument_types = {TEXTOID}
 };
@@ -114,7 +119,8 @@ make_room(const SecretOrder *order)
 	int32		last;
 
 	(void) postrider_sql_run(&insert_secret, values, NULL, 0);
-	(void) postrider_sql_run(&select_secret, values, NULL, 0);
+	(void) postrider_sql_run(&lock_secret, values, NULL, 0);
+	(void) postrider_sql_run(&select_last, values, NULL, 0);
 	last = postrider_sql_int32(0, 0);
 	(void) postrider_sql_run(&retire_versions, values, NULL, 0);
 	(void) postrider_sql_run(&delete_retired, values, NULL, 0);

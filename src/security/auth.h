@@ -82,6 +82,9 @@ extern Auth *postrider_auth_compile(Jsonb *document, const char **problem,
 /* Names of the secrets that it refers to, of const char *. */
 extern List *postrider_auth_secrets(const Auth *auth);
 
+/* Can requests to this URL be authenticated so?  Or false with *problem. */
+extern bool postrider_auth_fits_url(const Auth *auth, const char *url, const char **problem);
+
 /*
  * Is everything there that a request needs?  AUTH_WAITING: leave the lane blocked
  * until postrider_engine_credentials_changed().  AUTH_FAILED: *problem is a palloc'd
@@ -104,6 +107,9 @@ extern bool postrider_auth_rejected(Auth *auth, TimestampTz sent_at, bool doubte
 
 /* The value of a header, as it will be sent, or NULL. */
 extern const char *postrider_auth_header(const AuthRequest *request, const char *name);
+
+/* Takes all headers of that name away. */
+extern void postrider_auth_remove_header(AuthRequest *request, const char *name);
 
 /* Sets a header in place of all of that name. */
 extern void postrider_auth_set_header(AuthRequest *request, const char *name,

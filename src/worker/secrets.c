@@ -19,12 +19,13 @@
 #define RETRY_MS (60 * 1000)
 
 static TimestampTz due_at = DT_NOEND;
+static TimestampTz not_before = DT_NOBEGIN; /* after a failure */
 
 void
 postrider_secrets_loaded(void)
 {
 	if (postrider_shard_number() == 0)
-		due_at = postrider_secret_care_next();
+		due_at = Max(postrider_secret_care_next(), not_before);
 }
 
 TimestampTz
@@ -34,14 +35,17 @@ postrider_secrets_due(void)
 }
 
 /* In a transaction of its own; the change has the configuration loaded again. */
-static void
+static bool
 try_step(const char *activity, void (*step) (void))
 {
+	volatile bool done = false;
+
 	PG_TRY();
 	{
 		postrider_step_begin(activity);
 		step();
 		postrider_step_commit();
+		done = true;
 	}
 	PG_CATCH();
 	{
@@ -52,6 +56,7 @@ try_step(const char *activity, void (*step) (void))
 		postrider_step_abort();
 	}
 	PG_END_TRY();
+	return done;
 }
 
 void
@@ -59,7 +64,8 @@ postrider_secrets_care(TimestampTz now)
 {
 	if (now < due_at)
 		return;
-	due_at = TimestampTzPlusMilliseconds(now, RETRY_MS);
-	try_step("deleting retired secrets", postrider_secret_delete_retired);
-	try_step("announcing the end of secrets", postrider_secret_announce);
+	due_at = not_before = TimestampTzPlusMilliseconds(now, RETRY_MS);
+	if (try_step("deleting retired secrets", postrider_secret_delete_retired) &&
+		try_step("announcing the end of secrets", postrider_secret_announce))
+		not_before = DT_NOBEGIN;
 }

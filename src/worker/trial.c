@@ -12,6 +12,7 @@
 #include "delivery/batch.h"
 #include "delivery/exchange.h"
 #include "delivery/judge.h"
+#include "delivery/secure.h"
 #include "libpq/pqsignal.h"
 #include "miscadmin.h"
 #include "outbox/config.h"
@@ -202,12 +203,14 @@ header_lines(const Request *request)
 	for (const struct curl_slist *header = request->sent_headers; header; header = header->next)
 	{
 		Size		length = strlen(header->data);
+		char	   *masked;
 
 		if (length == 0 || header->data[length - 1] == ':')
 			continue;
 		if (lines.len > 0)
 			appendStringInfoChar(&lines, '\n');
-		postrider_exchange_show_line(&lines, header->data, length);
+		masked = postrider_secure_mask(request, header->data, length, 1, &length);
+		postrider_exchange_show_line(&lines, masked, length);
 	}
 	return lines.data;
 }
@@ -218,14 +221,17 @@ show_preview(StringInfo out, Delivery *delivery)
 	const Endpoint *endpoint = delivery->endpoint;
 	Request    *request = make_request(delivery, GetCurrentTimestamp());
 	const char *url = delivery->url ? delivery->url : endpoint->url;
+	Size		url_length = strlen(url);
 	StringInfoData shown;
 
 	appendStringInfoChar(out, '{');
 	add_text(out, "endpoint", endpoint->name);
 	add_text(out, "mapping", delivery->mapping ? delivery->mapping->name : NULL);
 	add_text(out, "method", endpoint->method);
+	if (request != NULL && request->sent_url != NULL)
+		url = postrider_secure_mask(request, request->sent_url, strlen(request->sent_url), 1, &url_length);
 	initStringInfo(&shown);
-	postrider_exchange_show_url(&shown, url, strlen(url));
+	postrider_exchange_show_url(&shown, url, url_length);
 	add_text(out, "url", shown.data);
 	if (request != NULL)
 	{
@@ -322,14 +328,17 @@ add_timings(StringInfo out, CURL *easy)
 }
 
 static void
-add_side(StringInfo out, const char *name, const ExchangeSide *side)
+add_side(StringInfo out, const char *name, const Request *request, const ExchangeSide *side)
 {
 	StringInfoData shown;
+	Size		length;
+	char	   *masked;
 
 	if (side->length == 0)
 		return;
+	masked = postrider_secure_mask(request, side->data, side->length, 1, &length);
 	initStringInfo(&shown);
-	postrider_exchange_show(&shown, side);
+	postrider_exchange_show(&shown, masked, length, side->lost);
 	add_text(out, name, shown.data);
 }
 
@@ -344,6 +353,14 @@ add_address(StringInfo out, CURL *easy)
 	if (address && address[0])
 		add_text(out, "address", psprintf(strchr(address, ':') ? "[%s]:%ld" : "%s:%ld",
 										  address, port));
+}
+
+/* Is it for want of a credential that no request could be made? */
+static bool
+is_for_later(const char *error_code)
+{
+	return error_code != NULL && (strcmp(error_code, "secret") == 0 ||
+								  strcmp(error_code, "token") == 0 || strcmp(error_code, "auth") == 0);
 }
 
 static void
@@ -362,8 +379,7 @@ show_exchange(StringInfo out, Delivery *delivery)
 	add_text(out, "endpoint", delivery->endpoint->name);
 	if (request == NULL)
 	{
-		add_text(out, "outcome", result->error_code && strcmp(result->error_code, "secret") == 0 ?
-				 "retry" : "dead");
+		add_text(out, "outcome", is_for_later(result->error_code) ? "retry" : "dead");
 		add_text(out, "error", result->error);
 		appendStringInfoChar(out, '}');
 		return;
@@ -374,8 +390,8 @@ show_exchange(StringInfo out, Delivery *delivery)
 	if (result->status_code > 0)
 		appendStringInfo(out, ",\"status_code\":%d", result->status_code);
 	add_text(out, "error", result->error);
-	add_side(out, "request", &exchange->request);
-	add_side(out, "response", &exchange->response);
+	add_side(out, "request", request, &exchange->request);
+	add_side(out, "response", request, &exchange->response);
 	add_address(out, request->easy);
 	add_text(out, "http_version", http_version(request->easy));
 	add_timings(out, request->easy);

@@ -1,0 +1,197 @@
+/*-------------------------------------------------------------------------
+ *
+ * auth_row.c
+ *	  The columns of postrider.endpoint that say how requests authenticate and are
+ *	  signed, and whom they trust; see auth_row.h.
+ *
+ * The statement that writes such a row may have a credential in it where the name of a
+ * secret belongs.  So errors from here show neither the value nor the statement.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "outbox/auth_row.h"
+#include "security/auth.h"
+#include "security/certificate.h"
+#include "security/options.h"
+#include "security/signing.h"
+#include "util/sql.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+static SqlStatement find_secret = {
+	.text =
+	"select s.name from postrider.secret s"
+	" where s.name operator(pg_catalog.=) $1",
+	.argument_count = 1,
+	.argument_types = {TEXTOID}
+};
+
+/*
+ * In a worker
+ */
+
+static Jsonb *
+read_jsonb(TupleDesc desc, HeapTuple tuple, const char *column)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, SPI_fnumber(desc, column), desc, &isnull);
+
+	return isnull ? NULL : DatumGetJsonbPCopy(value);
+}
+
+static void
+note_problem(Endpoint *endpoint, const char *column, const char *problem)
+{
+	if (endpoint->auth_problem == NULL)
+		endpoint->auth_problem = psprintf("%s of endpoint \"%s\" %s", column, endpoint->name, problem);
+	ereport(WARNING,
+			(errcode(ERRCODE_CONFIG_FILE_ERROR),
+			 errmsg("requests to endpoint \"%s\" cannot be sent: its %s %s", endpoint->name,
+					column, problem)));
+}
+
+/* What cannot be used can only be there if the trigger was disabled, or by a dump. */
+void
+postrider_auth_row_read(TupleDesc desc, HeapTuple tuple, Endpoint *endpoint)
+{
+	Jsonb	   *auth = read_jsonb(desc, tuple, "auth");
+	Jsonb	   *signing = read_jsonb(desc, tuple, "signing");
+	char	   *secret = SPI_getvalue(tuple, desc, SPI_fnumber(desc, "signing_secret"));
+	const char *problem = NULL;
+	const char *hint;
+
+	endpoint->ca_certificate = SPI_getvalue(tuple, desc, SPI_fnumber(desc, "ca_certificate"));
+	if (auth != NULL)
+	{
+		endpoint->auth = postrider_auth_compile(auth, &problem, &hint);
+		if (endpoint->auth == NULL)
+			note_problem(endpoint, "auth", problem);
+	}
+	if (signing != NULL || secret != NULL)
+	{
+		endpoint->signing = postrider_signing_compile(signing, secret, &problem, &hint);
+		if (endpoint->signing == NULL)
+			note_problem(endpoint, "signing", problem);
+	}
+}
+
+/*
+ * In the trigger
+ */
+
+static void
+refuse_secret(const TriggerRow *row, const char *column, const char *name)
+{
+	bool		is_name = postrider_options_is_name(name);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 is_name ?
+			 errmsg("secret \"%s\" of endpoint \"%s\" does not exist", name, row->endpoint) :
+			 errmsg("%s of endpoint \"%s\" has something else where the name of a secret belongs",
+					column, row->endpoint),
+			 is_name ?
+			 errhint("Store it first: SELECT postrider.set_secret(%s%s);", quote_literal_cstr(name),
+					 strcmp(column, "signing_secret") == 0 ? "" : ", '...'") :
+			 errhint("If that is the credential itself, store it under a name, SELECT postrider.set_secret('name', '...'); and write the name here."),
+			 errhidestmt(true)));
+}
+
+static void
+require_secrets(const TriggerRow *row, const char *column, const List *secrets)
+{
+	ListCell   *cell;
+	SqlScope	sql;
+
+	foreach(cell, secrets)
+	{
+		const char *name = lfirst(cell);
+		Datum		value = CStringGetTextDatum(name);
+		bool		exists;
+
+		postrider_sql_enter(&sql);
+		exists = postrider_sql_run(&find_secret, &value, NULL, 1) > 0;
+		postrider_sql_leave(&sql);
+		if (!exists)
+			refuse_secret(row, column, name);
+	}
+}
+
+static void
+refuse(const TriggerRow *row, const char *column, const char *problem, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s of endpoint \"%s\" %s", column, row->endpoint, problem),
+			 hint ? errhint("%s", hint) : 0,
+			 errhidestmt(true)));
+}
+
+static void
+require_auth(const TriggerRow *row)
+{
+	const char *problem = NULL;
+	const char *hint = NULL;
+	char	   *url = postrider_trigger_text(row, row->tuple, "url");
+	Datum		value;
+	bool		isnull;
+	Auth	   *auth;
+
+	if (!postrider_trigger_changed(row, "auth", JSONBOID) &&
+		!postrider_trigger_changed(row, "url", TEXTOID))
+		return;
+	value = postrider_trigger_get(row, row->tuple, "auth", JSONBOID, &isnull);
+	if (isnull)
+		return;
+	auth = postrider_auth_compile(DatumGetJsonbP(value), &problem, &hint);
+	if (auth == NULL || (url != NULL && !postrider_auth_fits_url(auth, url, &problem)))
+		refuse(row, "auth", problem, hint);
+	else
+		require_secrets(row, "auth", postrider_auth_secrets(auth));
+}
+
+static void
+require_signing(const TriggerRow *row)
+{
+	const char *problem = NULL;
+	const char *hint = NULL;
+	char	   *secret = postrider_trigger_new_text(row, "signing_secret");
+	Datum		value;
+	Signing    *signing;
+
+	if (secret != NULL)
+		require_secrets(row, "signing_secret", list_make1(secret));
+	if (!postrider_trigger_get_new(row, "signing", JSONBOID, &value))
+		return;
+	signing = postrider_signing_compile(DatumGetJsonbP(value), NULL, &problem, &hint);
+	if (signing == NULL)
+		refuse(row, "signing", problem, hint);
+	else
+		require_secrets(row, "signing", postrider_signing_secrets(signing));
+}
+
+static void
+require_ca_certificate(const TriggerRow *row)
+{
+	char	   *pem = postrider_trigger_new_text(row, "ca_certificate");
+	char	   *problem = pem == NULL ? NULL :
+		postrider_certificate_problem(pem, strlen(pem), GetCurrentTimestamp());
+
+	if (problem != NULL)
+		refuse(row, "ca_certificate", problem,
+			   "Give the certificates of the authority in PEM: -----BEGIN CERTIFICATE----- and so on.");
+}
+
+void
+postrider_auth_row_require(const TriggerRow *row)
+{
+	require_auth(row);
+	require_signing(row);
+	require_ca_certificate(row);
+}
