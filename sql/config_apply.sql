@@ -282,7 +282,7 @@ begin
 	if kind = 'secret' and action = 'create' then
 		raise undefined_object using
 			message = format('secret "%s" does not exist', name),
-			hint = format('Store it first: SELECT postrider.set_secret(%L, ...);', name);
+			hint = format('Store it first: SELECT postrider.set_secret(%L);', name);
 	elsif kind = 'mapping' then
 		perform postrider.apply_mapping(action, name, new);
 	elsif kind = 'watch' then
@@ -379,7 +379,7 @@ $$;
 comment on function postrider.config_differences(text, text, text, jsonb, jsonb, text, text) is
 'A step as rows for people: one for each field that changes. Part of apply_config().';
 
-create function postrider.try_step(step jsonb) returns text
+create function postrider.try_step(step jsonb) returns jsonb
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
@@ -394,7 +394,7 @@ exception
 		raise;
 	when others then
 		get stacked diagnostics hint = pg_exception_hint;
-		return sqlerrm || coalesce('. ' || nullif(hint, ''), '');
+		return jsonb_build_object('problem', sqlerrm, 'hint', nullif(hint, ''));
 end
 $$;
 comment on function postrider.try_step(jsonb) is
@@ -409,7 +409,7 @@ declare
 	problems jsonb := '{}';
 	open_steps jsonb;
 	step record;
-	problem text;
+	problem jsonb;
 	progress boolean := true;
 begin
 	select coalesce(jsonb_object_agg(s.n, null::text), '{}') into open_steps
@@ -435,7 +435,7 @@ begin
 	begin
 		set constraints all immediate;
 	exception when foreign_key_violation or check_violation or invalid_parameter_value or undefined_object then
-		problems := problems || jsonb_build_object('0', sqlerrm);
+		problems := problems || jsonb_build_object('0', jsonb_build_object('problem', sqlerrm));
 	end;
 	return problems;
 end
@@ -478,14 +478,18 @@ begin
 		union all select '{"action": "change"}', 0 where problems ? '0') s
 	cross join lateral postrider.config_differences(s.step ->> 'action', s.step ->> 'kind', s.step ->> 'name',
 		nullif(s.step -> 'old', 'null'), nullif(s.step -> 'new', 'null'), s.step ->> 'note',
-		coalesce(s.step ->> 'problem', problems ->> s.n::text)) d;
+		coalesce(s.step ->> 'problem',
+			nullif(concat_ws('. ', problems #>> array[s.n::text, 'problem'], problems #>> array[s.n::text, 'hint']), ''))) d;
 	if count_problems > 0 and not dry_run then
 		raise invalid_parameter_value using
 			message = format('the configuration was not changed: %s', case count_problems when 1 then 'there is a problem'
 				else format('there are %s problems', count_problems) end),
-			detail = (select string_agg(distinct concat_ws(' ', r ->> 'kind', '"' || (r ->> 'name') || '":', r ->> 'problem'), E'\n')
-				from jsonb_array_elements(result) r where r ->> 'problem' is not null),
-			hint = 'A dry run shows them as rows: dry_run => true.';
+			detail = concat_ws(E'\n', problems #>> '{0,problem}', (select string_agg(concat_ws(' ', s.step ->> 'kind', '"' || (s.step ->> 'name') || '":',
+					coalesce(s.step ->> 'problem', problems #>> array[s.n::text, 'problem'])), E'\n' order by s.n)
+				from jsonb_array_elements(steps) with ordinality as s (step, n)
+				where coalesce(s.step ->> 'problem', problems #>> array[s.n::text, 'problem']) is not null)),
+			hint = concat_ws(E'\n', 'A dry run shows them as rows: dry_run => true.',
+				(select string_agg(distinct p.value ->> 'hint', E'\n') from jsonb_each(problems) p where p.value ->> 'hint' ~ 'set_secret'));
 	end if;
 	return query select r.action, r.kind, r.name, r.field, r.old, r.new, r.note, r.problem
 	from jsonb_array_elements(result) with ordinality as e (item, n)

@@ -66,7 +66,7 @@ create table postrider.config_history (
 	id bigint generated always as identity primary key,
 	changed_at timestamptz not null default pg_catalog.clock_timestamp(),
 	xid xid8 not null default pg_catalog.pg_current_xact_id(),
-	session_role text not null,
+	session_role text,
 	role text,
 	application text,
 	client_addr inet,
@@ -87,7 +87,7 @@ comment on table postrider.config_history is
 comment on column postrider.config_history.id is 'Number of the change, in the order of changes to one object; for postrider.revert_config(to_id => ...).';
 comment on column postrider.config_history.changed_at is 'When it was made, by the clock.';
 comment on column postrider.config_history.xid is 'The transaction: its changes came into force together.';
-comment on column postrider.config_history.session_role is 'Who was logged in.';
+comment on column postrider.config_history.session_role is 'Who was logged in; NULL: nobody, it was the worker.';
 comment on column postrider.config_history.role is 'As whom: the same, or the role taken by SET ROLE; of a function called for a message, the role that it runs as.';
 comment on column postrider.config_history.application is 'application_name of the session, or what kind of process it was.';
 comment on column postrider.config_history.client_addr is 'Where the session came from; NULL: through a local socket, or the worker.';
@@ -184,7 +184,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 	insert into postrider.config_history (session_role, role, application, client_addr,
 		kind, name, tenant, operation, changed, old, new, reason)
-	select case when postrider.is_worker() then 'postrider' else session_user::text end, postrider.acting_role(),
+	select case when a.backend_type not like 'postrider%' then session_user::text end, postrider.acting_role(),
 		case when a.backend_type = 'client backend' then nullif(current_setting('application_name'), '') else a.backend_type end,
 		inet_client_addr(), kind, name, tenant, operation, changed, old, new,
 		coalesce(reason, nullif(current_setting('postrider.change_reason'), ''))

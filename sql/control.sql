@@ -171,6 +171,11 @@ begin
 			hint = case when held.enabled then format('Run SELECT postrider.resume(%L); what is held flows then.', held.name)
 				else format('Run UPDATE postrider.endpoint SET enabled = true WHERE name = %L; what is held flows then.', held.name) end;
 	end if;
+	if exists (select from postrider.message m where m.id = retry.message_id and m.removed is not null) then
+		raise object_not_in_prerequisite_state using
+			message = format('message "%s" cannot be tried again: its data was removed', message_id),
+			hint = format('Run SELECT * FROM postrider.explain(%L).', message_id);
+	end if;
 	if retry.message_id is not null then
 		raise no_data_found using
 			message = format('message "%s" has no delivery that could be tried again', message_id),
@@ -328,6 +333,7 @@ declare
 	piece record;
 	messages bigint := 0;
 	deliveries bigint := 0;
+	skipped bigint := 0;
 begin
 	if replay.endpoint is null or replay.since is null then
 		raise null_value_not_allowed using
@@ -364,6 +370,7 @@ begin
 				and (s.filter is null or postrider.filter_matches(f.payload, s.filter))
 				order by s.id limit 1) s on true
 			where (s.matches or f.endpoint = e.name or (replay.topic is not null and f.endpoint is null))
+			and f.removed is null
 			and (f.expires_at is null or f.expires_at > now())
 			and (replay.topic is null or postrider.topic_matches(f.topic, replay.topic))
 			and (replay.key is null or f.key = replay.key)
@@ -375,16 +382,23 @@ begin
 			on conflict do nothing
 			returning 1)
 		select (select count(*) from found) as found, (select count(*) from made) as made,
+			(select count(*) from found f where f.removed is not null) as removed,
 			(select f.id from found f order by f.id desc limit 1) as last
 		into piece;
 		exit when piece.found = 0;
 		messages := messages + piece.found;
 		deliveries := deliveries + piece.made;
+		skipped := skipped + piece.removed;
 		last := piece.last;
 		perform postrider.report_progress('replay', replay.endpoint, replay.since, stop,
 			postrider.id_time(piece.last), messages, deliveries);
 	end loop;
 
+	if skipped > 0 then
+		raise notice using
+			message = format('replay: %s messages of that time are left out, because their data was removed', skipped),
+			hint = 'The column removed of postrider.message says why: erased by postrider.erase(), or expired.';
+	end if;
 	if deliveries = 0 then
 		perform postrider.touched_nothing('replay', format(
 			'%s messages of that time were looked at. The log goes back to %s; without a topic only what the endpoint has subscribed is replayed.',

@@ -10,11 +10,11 @@ declare
 	m record;
 	kept text;
 begin
-	select x.id, x.topic, x.endpoint, x.key, x.tenant, x.payload, x.deliver_at, x.expires_at, 'the log' as source into m
+	select x.id, x.topic, x.endpoint, x.key, x.tenant, x.payload, x.deliver_at, x.expires_at, x.removed, 'the log' as source into m
 	from postrider.message x where x.id = explain.message_id;
 	if not found then
 		select x.message_id as id, x.topic, null::text as endpoint, x.key, x.tenant, x.payload,
-			null::timestamptz as deliver_at, x.expires_at, x.source into m
+			null::timestamptz as deliver_at, x.expires_at, null::text as removed, x.source into m
 		from (select d.message_id, d.topic, d.key, d.tenant, d.payload, d.expires_at, 'dead_letter' as source
 				from postrider.dead_letter d
 			union all
@@ -29,10 +29,17 @@ begin
 	end if;
 
 	return query select postrider.id_time(m.id), null::text, 'emitted',
-		concat_ws(', ', 'topic ' || m.topic, 'key ' || m.key, 'tenant ' || m.tenant,
+		concat_ws(', ', 'topic ' || m.topic,
+			'key ' || postrider.mask_string(m.key, m.payload, postrider.sensitive_paths(m.topic)), 'tenant ' || m.tenant,
 			'sent to endpoint ' || m.endpoint || ' alone',
 			'not before ' || m.deliver_at, 'not after ' || m.expires_at,
 			case when m.source <> 'the log' then 'no longer in the log, only in ' || m.source end);
+
+	if m.removed is not null then
+		return query select null::timestamptz, null::text, m.removed,
+			case m.removed when 'erased' then 'payload, headers, key, responses and errors were removed by postrider.erase()'
+				else 'payload, headers, responses and errors were removed by postrider.payload_retention' end;
+	end if;
 
 	-- What each subscription says to it, as they are now.
 	return query select null::timestamptz, s.endpoint,
@@ -47,7 +54,8 @@ begin
 		case when m.id <= s.after_id then 'the subscription was made later, at ' || postrider.id_time(s.after_id) end,
 		case when e.tenant is not null and m.tenant is distinct from e.tenant then
 			'the endpoint is for tenant ' || e.tenant end,
-		case when s.filter is not null and not postrider.filter_matches(m.payload, s.filter) then
+		case when s.filter is not null and m.removed is not null then 'nobody knows what the filter said' end,
+		case when s.filter is not null and m.removed is null and not postrider.filter_matches(m.payload, s.filter) then
 			'the filter ' || s.filter || ' does not let it through' end) as reasons) r
 	order by r.reasons <> '', s.endpoint, s.id;
 

@@ -77,11 +77,20 @@ to postrider_writer, postrider_reader, postrider_admin;
 grant select, insert, update, delete on postrider.endpoint, postrider.subscription, postrider.topic,
 	postrider.mapping, postrider.schema
 to postrider_admin;
+grant select, insert, update, delete on postrider.sensitive_field, postrider.payload_retention to postrider_admin;
+grant select on postrider.message_masked, postrider.dead_letter_masked to postrider_admin;
 grant select, delete on postrider.topic_version to postrider_admin;
 grant select, delete on postrider.dead_letter to postrider_admin;
-grant select on postrider.message, postrider.attempt, postrider.pending, postrider.progress to postrider_admin;
+grant select on postrider.message, postrider.attempt, postrider.pending, postrider.progress, postrider.erasure to postrider_admin;
 grant select, update (description, expires_at, warn_before) on postrider.secret to postrider_admin;
 grant select on postrider.secret_use, postrider.secret_status to postrider_admin;
+
+-- People see how credentials stand; nobody but the workers sees the table.
+grant select on postrider.credential_status to postrider_reader, postrider_admin;
+grant execute on function postrider.credential_ids(jsonb) to postrider_reader, postrider_admin;
+grant select on postrider.secret_source_status to postrider_reader, postrider_admin;
+grant execute on function postrider.source_credential(jsonb) to postrider_reader, postrider_admin;
+grant execute on function postrider.renew_credential(text) to postrider_admin;
 grant select (name, version, retires_at, created_at) on postrider.secret_version to postrider_admin;
 grant execute on function
 	postrider.send_test(text, jsonb, text, text, text, jsonb),
@@ -93,12 +102,22 @@ grant execute on function
 	postrider.purge(uuid, text, text, text, text, timestamptz, timestamptz, text, integer),
 	postrider.replay(text, timestamptz, timestamptz, text, jsonpath, text, text),
 	postrider.explain(uuid),
+	postrider.mask(text, jsonb),
+	postrider.mask_payload(jsonb, jsonpath[]),
+	postrider.mask_string(text, jsonb, jsonpath[]),
+	postrider.sensitive_paths(text),
+	postrider.sensitive_path_problem(jsonpath),
+	postrider.mark_sensitive(regclass, name[], text),
+	postrider.erase(text, jsonpath, text, text, text),
+	postrider.export_subject(text, jsonpath, text, text),
 	postrider.on_message(text, regprocedure, text, jsonpath, text, interval, integer),
 	postrider.off_message(text, regprocedure, text),
 	postrider.touched_nothing(text, text),
 	postrider.progress_status(),
 	postrider.set_secret(text, text, interval, timestamptz, interval, text, text),
+	postrider.set_secret_source(text, jsonb, text, text),
 	postrider.drop_secret(text),
+	postrider.public_key(text),
 	postrider.is_topic_pattern(text),
 	postrider.next_id()
 to postrider_admin;
@@ -160,6 +179,8 @@ select pg_catalog.pg_extension_config_dump('postrider.endpoint', '');
 select pg_catalog.pg_extension_config_dump('postrider.endpoint_id_seq', '');
 select pg_catalog.pg_extension_config_dump('postrider.subscription', '');
 select pg_catalog.pg_extension_config_dump('postrider.subscription_id_seq', '');
+select pg_catalog.pg_extension_config_dump('postrider.sensitive_field', '');
+select pg_catalog.pg_extension_config_dump('postrider.payload_retention', '');
 select pg_catalog.pg_extension_config_dump('postrider.config_history', '');
 select pg_catalog.pg_extension_config_dump('postrider.config_history_id_seq', '');
 

@@ -12,11 +12,12 @@ create table postrider.message (
 	deliver_at timestamptz,
 	expires_at timestamptz,
 	traceparent text,
-	priority smallint
+	priority smallint,
+	removed text
 ) partition by range (id);
 create index message_xid_idx on postrider.message (xid);
 comment on table postrider.message is
-'Every message that was emitted, kept for postrider.retention. Append-only: whole days are dropped at once.';
+'Every message that was emitted, kept for postrider.retention. Append-only: whole days are dropped at once. Only the data of a message may go before, see the column removed.';
 comment on column postrider.message.id is 'Version-7 UUID; ids rise in the order in which messages were emitted.';
 comment on column postrider.message.xid is 'The transaction that emitted the message.';
 comment on column postrider.message.topic is 'What happened, such as order.paid.';
@@ -29,6 +30,8 @@ comment on column postrider.message.deliver_at is 'Not to be sent before this ti
 comment on column postrider.message.expires_at is 'Not to be sent after this time.';
 comment on column postrider.message.traceparent is 'W3C trace context of the emitter.';
 comment on column postrider.message.priority is '0 bulk, 1 normal (as is NULL), 2 high, 3 critical: what is high or critical goes before the others that wait for the same endpoint.';
+
+comment on column postrider.message.removed is 'NULL: the message is whole. erased: postrider.erase() took payload, headers and key. expired: postrider.payload_retention took payload and headers. Such a message is never sent again.';
 
 create table postrider.attempt (
 	message_id uuid not null,

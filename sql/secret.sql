@@ -65,3 +65,10 @@ set search_path = pg_catalog, pg_temp
 as 'MODULE_PATHNAME', 'postrider_drop_keys';
 comment on function postrider.drop_keys() is
 'For drop_old_keys(): takes all keys but the current one out of the key file.';
+
+create function postrider.public_key(name text) returns text
+language c stable strict parallel restricted security definer
+set search_path = pg_catalog, pg_temp
+as 'MODULE_PATHNAME', 'postrider_public_key';
+comment on function postrider.public_key(text) is
+'The public key (whpk_) of a secret with a private key of ed25519, for receivers that check signatures with it.';

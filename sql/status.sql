@@ -39,7 +39,8 @@ select p.message_id,
 	a.error,
 	case when p.due_at <> 'infinity' then p.due_at end as next_attempt_at,
 	postrider.id_time(p.message_id) as created_at,
-	null::timestamptz as finished_at
+	null::timestamptz as finished_at,
+	m.removed
 from postrider.pending p
 left join postrider.endpoint e on e.id = p.endpoint_id
 left join postrider.message m on m.id = p.message_id
@@ -51,7 +52,8 @@ union all
 select a.message_id, coalesce(m.topic, d.topic), coalesce(m.key, d.key),
 	coalesce(m.tenant, d.tenant), e.name, a.outcome, a.attempt::integer,
 	a.status_code, a.error, null, postrider.id_time(a.message_id),
-	a.started_at + make_interval(secs => coalesce(a.duration_ms, 0) / 1000.0)
+	a.started_at + make_interval(secs => coalesce(a.duration_ms, 0) / 1000.0),
+	m.removed
 from postrider.attempt a
 left join postrider.endpoint e on e.id = a.endpoint_id
 left join postrider.message m on m.id = a.message_id
@@ -65,13 +67,14 @@ and not exists (select from postrider.attempt l
 union all
 select m.id, m.topic, m.key, m.tenant, e.name,
 	case when m.deliver_at > now() then 'scheduled' else 'queued' end,
-	0, null, null, m.deliver_at, postrider.id_time(m.id), null
+	0, null, null, m.deliver_at, postrider.id_time(m.id), null, m.removed
 from postrider.dispatch_cursor c
 join postrider.message m on m.xid >= pg_snapshot_xmin(c.snapshot)
 	and not pg_visible_in_snapshot(m.xid, c.snapshot)
 join postrider.endpoint e on e.id % c.shards = c.shard
 	and (e.tenant is null or e.tenant = m.tenant)
-where case when m.endpoint is not null then m.endpoint = e.name else
+where m.removed is null
+and case when m.endpoint is not null then m.endpoint = e.name else
 	exists (select from postrider.subscription s
 		where s.endpoint = e.name and s.enabled and m.id > s.after_id
 		and postrider.topic_matches(m.topic, s.topic)
@@ -94,3 +97,4 @@ comment on column postrider.delivery.error is 'What went wrong at the last attem
 comment on column postrider.delivery.next_attempt_at is 'When it is tried next, if that is known.';
 comment on column postrider.delivery.created_at is 'When the message was emitted.';
 comment on column postrider.delivery.finished_at is 'When the delivery ended.';
+comment on column postrider.delivery.removed is 'erased or expired, if the data of the message was removed from the log.';

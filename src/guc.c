@@ -12,6 +12,7 @@
 #include "guc.h"
 #include "security/guard.h"
 #include "security/proxy.h"
+#include "security/store_local.h"
 #include "utils/guc.h"
 
 int			postrider_max_payload_bytes;
@@ -25,6 +26,8 @@ char	   *postrider_proxy_secret;
 char	   *postrider_proxy_ca_file;
 char	   *postrider_no_proxy;
 char	   *postrider_key_file;
+char	   *postrider_secret_directories;
+char	   *postrider_secret_environment;
 char	   *postrider_key_command;
 char	   *postrider_traceparent;
 char	   *postrider_change_reason;
@@ -154,6 +157,20 @@ postrider_guc_define(void)
 							   "postrider.key",
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 							   NULL, NULL, NULL);
+	DefineCustomStringVariable("postrider.secret_directories",
+							   "Directories with files that secrets may be read from.",
+							   "A comma-separated list of absolute paths.",
+							   &postrider_secret_directories,
+							   "/run/secrets, /var/run/secrets",
+							   PGC_SIGHUP, GUC_LIST_INPUT | GUC_SUPERUSER_ONLY,
+							   postrider_store_check_directories, NULL, NULL);
+	DefineCustomStringVariable("postrider.secret_environment",
+							   "Environment variables of the server that secrets may be read from.",
+							   "A comma-separated list of names; * stands for any characters.",
+							   &postrider_secret_environment,
+							   "POSTRIDER_SECRET_*",
+							   PGC_SIGHUP, GUC_LIST_INPUT | GUC_SUPERUSER_ONLY,
+							   postrider_store_check_environment, NULL, NULL);
 	DefineCustomStringVariable("postrider.key_command",
 							   "Command that prints the key that encrypts secrets, in place of postrider.key_file.",
 							   "Run by /bin/sh, once until the settings are loaded again.",

@@ -22,6 +22,8 @@ extern char *postrider_proxy_secret;
 extern char *postrider_proxy_ca_file;
 extern char *postrider_no_proxy;
 extern char *postrider_key_file;
+extern char *postrider_secret_directories;
+extern char *postrider_secret_environment;
 extern char *postrider_key_command;
 extern char *postrider_traceparent;
 extern char *postrider_change_reason;

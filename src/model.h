@@ -54,6 +54,8 @@ typedef struct Message
 {
 	pg_uuid_t	id;
 	int			references;		/* deliveries that point here */
+	bool		erased;			/* it must not be sent any more; nor may anything
+								 * be written that says what was in it */
 	TimestampTz expires_at;		/* DT_NOEND if it never expires */
 	int			header_count;
 	Header	   *headers;		/* or NULL */

@@ -13,6 +13,7 @@
 #include "guc.h"
 #include "miscadmin.h"
 #include "security/hide.h"
+#include "security/store_secret.h"
 #include "worker/launcher.h"
 #include "worker/shmem.h"
 #include "worker/utility.h"
@@ -32,6 +33,7 @@ _PG_init(void)
 				 errhint("Add postrider to shared_preload_libraries in postgresql.conf and restart the server.")));
 
 	postrider_guc_define();
+	postrider_store_secret_init();
 	postrider_shmem_install();
 	postrider_wake_install();
 	postrider_utility_install();

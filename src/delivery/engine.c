@@ -40,6 +40,7 @@
 #include "delivery/response.h"
 #include "delivery/retry.h"
 #include "delivery/secure.h"
+#include "delivery/side_request.h"
 #include "delivery/watch.h"
 #include "guc.h"
 #include "libpq/pqsignal.h"
@@ -66,6 +67,11 @@ static MemoryContext engine_context = NULL;
 
 static CURLM *multi = NULL;
 
+bool		(*postrider_engine_must_stop) (void) = NULL;
+
+/* Requests that curl has. */
+static dlist_head requests = DLIST_STATIC_INIT(requests);
+
 /* When curl wants to be called; DT_NOEND if it does not. */
 static TimestampTz curl_deadline = DT_NOEND;
 
@@ -73,6 +79,9 @@ static TimestampTz curl_deadline = DT_NOEND;
 static dlist_head ready_lanes = DLIST_STATIC_INIT(ready_lanes);
 static int	ready_count = 0;
 static pairingheap *blocked_lanes = NULL;
+
+/* What is said about credentials, until somebody asks again. */
+static MemoryContext ask_context = NULL;
 
 /* Lanes whose requests need a credential that is not there. */
 static dlist_head waiting_lanes = DLIST_STATIC_INIT(waiting_lanes);
@@ -128,6 +137,8 @@ postrider_engine_start(void)
 				 errmsg("could not start libcurl")));
 	engine_context = AllocSetContextCreate(TopMemoryContext, "postrider engine",
 										   ALLOCSET_DEFAULT_SIZES);
+	ask_context = AllocSetContextCreate(engine_context, "postrider engine credentials",
+										ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	blocked_lanes = pairingheap_allocate(compare_ready, NULL);
 	MemoryContextSwitchTo(old);
@@ -364,7 +375,9 @@ fail_unsent(Delivery *delivery, TimestampTz now)
 static bool
 end_if_hopeless(Delivery *delivery, TimestampTz now)
 {
-	if (delivery->message->expires_at <= now)
+	if (delivery->message->erased)
+		end_unsent(delivery, OUTCOME_CANCELLED, "erased", "the message was erased", now);
+	else if (delivery->message->expires_at <= now)
 		end_unsent(delivery, OUTCOME_EXPIRED, "expired",
 				   "the message expired before it could be delivered", now);
 	else if (delivery->problem)
@@ -479,33 +492,53 @@ wait_for_credentials(Lane *lane, TimestampTz until)
 	lane->credentials_at = until;
 }
 
+/* A credential cannot be had: one delivery of the lane says so by a failed attempt. */
+static void
+tell_failure(Lane *lane, const char *problem, const char *error_code, TimestampTz now)
+{
+	Delivery   *delivery = take_next(lane, now);
+
+	if (delivery == NULL)
+		return;
+	delivery->result.error_code = error_code;
+	delivery->result.error = pstrdup(problem);
+	note_result(lane, &delivery->result, now);
+	fail_unsent(delivery, now);
+}
+
 /*
  * Are the credentials there that requests of the lane need?  If not, it waits until it
- * is told, and looks again now and then.  Where one cannot be had, one delivery of
- * the lane says so by a failed attempt; the others wait with it.
+ * is told, and looks again now and then.  A failure is told once, by one delivery; the
+ * others wait with it until it is worth to try again.
  */
 static bool
 has_credentials(Lane *lane, TimestampTz now)
 {
-	const char *problem = NULL;
+	const char *problem = "a credential is missing";
 	const char *error_code = "secret";
 	TimestampTz retry_at = now;
-	AuthState	state = postrider_secure_ready(lane->endpoint, now, &problem, &error_code, &retry_at);
-	Delivery   *delivery;
+	MemoryContext old;
+	AuthState	state;
 
+	MemoryContextReset(ask_context);
+	old = MemoryContextSwitchTo(ask_context);
+	state = postrider_secure_ready(lane->endpoint, now, &problem, &error_code, &retry_at);
+	MemoryContextSwitchTo(old);
 	if (state == AUTH_READY)
 	{
 		end_wait(lane);
+		lane->told_until = 0;
 		return true;
 	}
 	wait_for_credentials(lane, TimestampTzPlusMilliseconds(now, CREDENTIAL_LOOK_MS));
-	if (state == AUTH_WAITING || (delivery = take_next(lane, now)) == NULL)
+	if (state == AUTH_WAITING)
 		return false;
-	lane->credentials_at = Max(lane->credentials_at, retry_at);
-	delivery->result.error_code = error_code;
-	delivery->result.error = pstrdup(problem);
-	fail_unsent(delivery, now);
-	note_result(lane, &delivery->result, now);
+	if (lane->told_until <= now)
+	{
+		lane->told_until = retry_at;
+		tell_failure(lane, problem, error_code, now);
+	}
+	lane->credentials_at = Max(lane->credentials_at, lane->told_until);
 	return false;
 }
 
@@ -555,8 +588,15 @@ send_next(Lane *lane, TimestampTz now)
 	lane->in_flight++;
 	lane->activity++;
 	in_flight++;
+	dlist_push_tail(&requests, &request->node);
 	curl_multi_add_handle(multi, request->easy);
 	return true;
+}
+
+static bool
+must_stop(void)
+{
+	return postrider_engine_must_stop != NULL && postrider_engine_must_stop();
 }
 
 /* Lets each ready lane send one request in turn, until none may send more. */
@@ -565,7 +605,7 @@ start_requests(TimestampTz now)
 {
 	bool		progress = !held;
 
-	while (progress && ready_count > 0)
+	while (progress && ready_count > 0 && !must_stop())
 	{
 		int			round = ready_count;
 
@@ -607,13 +647,16 @@ govern(Lane *lane, const Request *request, const Judgement *judgement,
 
 /* Decides what a result means for a delivery and hands it back. */
 static void
-end_delivery(Delivery *delivery, int64 retry_after_ms, double random, TimestampTz now)
+end_delivery(Delivery *delivery, const Request *request, int64 retry_after_ms, double random,
+			 TimestampTz now)
 {
 	AttemptResult *result = &delivery->result;
 
 	if (result->outcome == OUTCOME_RETRY)
 		postrider_retry_decide(result, delivery->endpoint, delivery->attempts + 1,
 							   retry_after_ms, delivery->message->expires_at, now, random);
+	if (result->outcome == OUTCOME_RETRY && request->token_renewed)
+		result->retry_at = now;
 	finish_attempt(delivery);
 }
 
@@ -640,8 +683,40 @@ end_batch(Request *request, const Judgement *judgement, double random, Timestamp
 
 		if (taken && delivery->result.outcome != OUTCOME_DELIVERED)
 			note_result(lane, &delivery->result, now);
-		end_delivery(delivery, judgement->retry_after_ms, random, now);
+		end_delivery(delivery, request, judgement->retry_after_ms, random, now);
 	}
+}
+
+/*
+ * The receiver says that the token is not good: it is thrown away, and the delivery tried
+ * again at once with the next one; but not if that was so already of a token that was
+ * fetched for the same reason.
+ */
+static bool
+renew_token(Lane *lane, const Judgement *judgement, AttemptResult *result)
+{
+	const char *what;
+	bool		worth_trying;
+
+	if (!judgement->refresh_token)
+	{
+		if (judgement->answered)
+			lane->token_doubted = lane->token_renewed = false;
+		return false;
+	}
+	worth_trying = lane->endpoint->auth != NULL &&
+		postrider_auth_rejected(lane->endpoint->auth, result->started_at, lane->token_doubted);
+	what = worth_trying ? "its token is thrown away, and the message sent again with a new one" :
+		lane->token_renewed ? "also to a token that was fetched anew for that reason" : NULL;
+	if (what != NULL)
+		result->error = psprintf("the receiver answered with status %d: %s",
+								 result->status_code, what);
+	lane->token_doubted = true;
+	if (!worth_trying)
+		return false;
+	lane->token_renewed = true;
+	result->outcome = OUTCOME_RETRY;
+	return true;
 }
 
 /* A request has ended. */
@@ -656,8 +731,10 @@ end_request(Request *request, CURLcode code, TimestampTz now)
 	Judgement	judgement;
 	bool		disable;
 
+	dlist_delete(&request->node);
 	postrider_judge(request, code, now, result, &judgement);
 	postrider_response_keep(request, result);
+	request->token_renewed = renew_token(lane, &judgement, result);
 	disable = result->disable_endpoint;
 	if (judgement.retry_after_ms > 0)
 		lane->blocked_until = Max(lane->blocked_until,
@@ -671,7 +748,7 @@ end_request(Request *request, CURLcode code, TimestampTz now)
 	if (request->batch_count > 0)
 		end_batch(request, &judgement, random, now);
 	else
-		end_delivery(delivery, judgement.retry_after_ms, random, now);
+		end_delivery(delivery, request, judgement.retry_after_ms, random, now);
 	postrider_request_release(request);
 	if (disable && endpoint->enabled)
 		report(endpoint, GOVERNOR_DISABLED, NULL);
@@ -694,6 +771,8 @@ collect(TimestampTz now)
 		Request    *request;
 
 		if (message->msg != CURLMSG_DONE)
+			continue;
+		if (postrider_side_request_end(easy, code))
 			continue;
 		curl_easy_getinfo(easy, CURLINFO_PRIVATE, &request);
 		curl_multi_remove_handle(multi, easy);
@@ -726,12 +805,101 @@ postrider_engine_run(TimestampTz now)
 	sigprocmask(SIG_SETMASK, &BlockSig, &old_mask);
 	unblock_lanes(now);
 	start_requests(now);
-	while (move_data(now))
+	while (!must_stop() && move_data(now))
 	{
 		collect(now);
 		start_requests(now);
 		if (finished_count >= FINISHED_PER_RUN)
 			break;
+	}
+	sigprocmask(SIG_SETMASK, &old_mask, NULL);
+	MemoryContextSwitchTo(old);
+}
+
+static bool
+carries_erased(const Request *request)
+{
+	dlist_iter	iter;
+
+	if (request->batch_count == 0)
+		return request->delivery->message->erased;
+	dlist_foreach(iter, unconstify(dlist_head *, &request->batch))
+		if (dlist_container(Delivery, node, iter.cur)->message->erased)
+			return true;
+	return false;
+}
+
+/* Is anything of it on the wire? */
+static bool
+has_begun(const Request *request)
+{
+	curl_off_t	begun_us = 0;
+
+	(void) curl_easy_getinfo(request->easy, CURLINFO_PRETRANSFER_TIME_T, &begun_us);
+	return begun_us > 0;
+}
+
+/* The request was not made: of what it carries, the rest goes back to the lane. */
+static void
+take_back(Request *request, TimestampTz now)
+{
+	Lane	   *lane = request->endpoint->lane;
+
+	curl_multi_remove_handle(multi, request->easy);
+	dlist_delete(&request->node);
+	lane->in_flight--;
+	in_flight--;
+	postrider_governor_give_back(&lane->governor, &request->permit);
+	if (request->batch_count == 0)
+		(void) end_if_hopeless(request->delivery, now);
+	while (request->batch_count > 0 && !dlist_is_empty(&request->batch))
+	{
+		Delivery   *delivery = dlist_tail_element(Delivery, node, &request->batch);
+
+		dlist_delete(&delivery->node);
+		if (end_if_hopeless(delivery, now))
+			continue;
+		postrider_lane_push_front(lane, delivery);
+		queued++;
+	}
+	postrider_request_release(request);
+	update_lane(lane, now);
+}
+
+static void
+drop_queued(Delivery *delivery, TimestampTz now)
+{
+	Lane	   *lane = delivery->endpoint->lane;
+
+	postrider_lane_remove(lane, delivery);
+	queued--;
+	(void) end_if_hopeless(delivery, now);
+	update_lane(lane, now);
+}
+
+void
+postrider_engine_drop_erased(dlist_head *deliveries)
+{
+	MemoryContext old = MemoryContextSwitchTo(engine_context);
+	TimestampTz now = GetCurrentTimestamp();
+	sigset_t	old_mask;
+	dlist_mutable_iter each;
+	dlist_iter	iter;
+
+	dlist_foreach(iter, deliveries)
+	{
+		Delivery   *delivery = dlist_container(Delivery, memory_node, iter.cur);
+
+		if (delivery->message->erased && delivery->in_queue)
+			drop_queued(delivery, now);
+	}
+	sigprocmask(SIG_SETMASK, &BlockSig, &old_mask);
+	dlist_foreach_modify(each, &requests)
+	{
+		Request    *request = dlist_container(Request, node, each.cur);
+
+		if (carries_erased(request) && !has_begun(request))
+			take_back(request, now);
 	}
 	sigprocmask(SIG_SETMASK, &old_mask, NULL);
 	MemoryContextSwitchTo(old);
@@ -832,6 +1000,7 @@ postrider_engine_endpoint_changed(Endpoint *endpoint)
 	update_gate(endpoint, now);
 	if (!endpoint->enabled || endpoint->deleted)
 		empty_lane(endpoint->lane, now);
+	endpoint->lane->told_until = 0;
 	update_lane(endpoint->lane, now);
 	MemoryContextSwitchTo(old);
 }
@@ -850,6 +1019,12 @@ postrider_engine_credentials_changed(TimestampTz now)
 		update_lane(lane, now);
 	}
 	MemoryContextSwitchTo(old);
+}
+
+CURLM *
+postrider_engine_multi(void)
+{
+	return multi;
 }
 
 bool
@@ -906,7 +1081,8 @@ postrider_engine_first_call(void)
 		Delivery   *delivery = dlist_head_element(Delivery, node, &calls);
 		const Endpoint *endpoint = delivery->endpoint;
 
-		if (endpoint->enabled && !endpoint->deleted && endpoint->function != NULL)
+		if (endpoint->enabled && !endpoint->deleted && endpoint->function != NULL &&
+			!delivery->message->erased)
 			return delivery;
 		take_back_call(delivery, GetCurrentTimestamp());
 	}

@@ -11,6 +11,8 @@
 
 #include "postgres.h"
 
+#include <curl/curl.h>
+
 #include "delivery/lane.h"
 #include "model.h"
 
@@ -46,6 +48,18 @@ extern void postrider_engine_overflow(Delivery *delivery, TimestampTz now);
  */
 extern void postrider_engine_run(TimestampTz now);
 
+/*
+ * Asked all the time while it runs, if it is set: true if the engine must not send
+ * anything more and return, because messages may have been erased.
+ */
+extern bool (*postrider_engine_must_stop) (void);
+
+/*
+ * Ends those deliveries, of the list by memory_node, that are erased and not on
+ * the wire yet.  The others in its hands end when their turn comes.
+ */
+extern void postrider_engine_drop_erased(dlist_head *deliveries);
+
 /* Starts no more requests from now on; those in flight may end. */
 extern void postrider_engine_hold(void);
 
@@ -66,6 +80,9 @@ extern void postrider_engine_endpoint_changed(Endpoint *endpoint);
  * A secret or a token has come, or another one: lanes that waited for it look again.
  */
 extern void postrider_engine_credentials_changed(TimestampTz now);
+
+/* For requests that are no deliveries: delivery/side_request.h. */
+extern CURLM *postrider_engine_multi(void);
 
 /* True if nothing in the engine refers to the endpoint any more. */
 extern bool postrider_engine_endpoint_idle(const Endpoint *endpoint);

@@ -122,6 +122,7 @@ postrider_judge(Request *request, CURLcode code, TimestampTz now, AttemptResult 
 	judgement->timed_out = result->error_code != NULL &&
 		strcmp(result->error_code, "timeout") == 0;
 	judgement->throttled = result->status_code == 429;
+	judgement->refresh_token = result->status_code == 401;
 	judgement->split_batch = result->outcome == OUTCOME_DEAD && may_split(result->status_code);
 	if (endpoint->response_rules && result->status_code > 0 && postrider_is_whole_answer(&end))
 		run_rules(request, result->status_code, now, &verdict);

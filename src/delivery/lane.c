@@ -49,6 +49,8 @@ postrider_lane_shift(Lane *lane, int64 microseconds)
 		lane->credentials_at += microseconds;
 	if (lane->progress_at != 0)
 		lane->progress_at += microseconds;
+	if (lane->told_until != 0)
+		lane->told_until += microseconds;
 	lane->batch_limit_until += microseconds;
 	lane->ready_at += microseconds;
 	if (lane->kept_at != 0)

@@ -68,6 +68,8 @@ struct Lane
 	TimestampTz credentials_at; /* a credential is missing: when to look again */
 	bool		waits_for_credentials;	/* it is in the engine's list of such */
 	dlist_node	credentials_node;
+	TimestampTz told_until;		/* that one cannot be had was told by an attempt, and
+								 * is true until then; or 0 */
 	TimestampTz progress_at;	/* the last time that the queue got shorter,
 								 * or that it became full */
 	int			failures;		/* attempts that failed in a row */
@@ -80,6 +82,8 @@ struct Lane
 	TimestampTz kept_at;
 	bool		is_kept;		/* there is a row for it */
 	bool		was_enabled;	/* when the configuration was read last */
+	bool		token_doubted;	/* the last answer was that the token is not good, ... */
+	bool		token_renewed;	/* ... and it was thrown away for that */
 	LaneState	state;
 	TimestampTz ready_at;		/* of a blocked lane */
 	Governor	governor;

@@ -55,6 +55,7 @@ typedef struct Request
 	Size		batch_body_length;
 
 	Permit		permit;			/* that it was sent with */
+	bool		token_renewed;	/* it is tried again at once, with another token */
 	Connection	connection;		/* what the guard says of it */
 
 	/* what the response has brought */

@@ -129,10 +129,10 @@ write_headers(const AuthRequest *secured, const struct curl_slist *old)
 	}
 	for (; old; old = old->next)
 	{
-		Size		length = strlen(old->data);
+		Size		length = strcspn(old->data, ":");
 
-		if (length > 0 && old->data[length - 1] == ':' &&
-			postrider_auth_header(secured, pnstrdup(old->data, length - 1)) == NULL)
+		if (strcmp(old->data + length, ":") == 0 &&
+			postrider_auth_header(secured, pnstrdup(old->data, length)) == NULL)
 			list = add_line(list, old->data);
 	}
 	return list;

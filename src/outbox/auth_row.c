@@ -15,8 +15,10 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "outbox/auth_row.h"
+#include "outbox/secret_check.h"
 #include "security/auth.h"
 #include "security/certificate.h"
+#include "security/guard.h"
 #include "security/options.h"
 #include "security/signing.h"
 #include "util/sql.h"
@@ -123,6 +125,9 @@ require_secrets(const TriggerRow *row, const char *column, const List *secrets)
 	}
 }
 
+static void refuse(const TriggerRow *row, const char *column, const char *problem,
+				   const char *hint) pg_attribute_noreturn();
+
 static void
 refuse(const TriggerRow *row, const char *column, const char *problem, const char *hint)
 {
@@ -133,6 +138,27 @@ refuse(const TriggerRow *row, const char *column, const char *problem, const cha
 			 errhidestmt(true)));
 }
 
+/* Token servers are as little to be trusted as endpoints. */
+static void
+require_urls(const TriggerRow *row, const List *urls)
+{
+	ListCell   *cell;
+
+	foreach(cell, urls)
+	{
+		UrlProblem	problem;
+
+		if (!postrider_guard_check_url(lfirst(cell), URL_TARGET, &problem))
+			ereport(ERROR,
+					(errcode(problem.sqlstate),
+					 errmsg("auth of endpoint \"%s\" has a URL that cannot be used: %s",
+							row->endpoint, problem.message),
+					 problem.detail ? errdetail("%s", problem.detail) : 0,
+					 problem.hint ? errhint("%s", problem.hint) : 0,
+					 errhidestmt(true)));
+	}
+}
+
 static void
 require_auth(const TriggerRow *row)
 {
@@ -141,7 +167,9 @@ require_auth(const TriggerRow *row)
 	char	   *url = postrider_trigger_text(row, row->tuple, "url");
 	Datum		value;
 	bool		isnull;
+	bool		fits;
 	Auth	   *auth;
+	SqlScope	sql;
 
 	if (!postrider_trigger_changed(row, "auth", JSONBOID) &&
 		!postrider_trigger_changed(row, "url", TEXTOID))
@@ -152,8 +180,14 @@ require_auth(const TriggerRow *row)
 	auth = postrider_auth_compile(DatumGetJsonbP(value), &problem, &hint);
 	if (auth == NULL || (url != NULL && !postrider_auth_fits_url(auth, url, &problem)))
 		refuse(row, "auth", problem, hint);
-	else
-		require_secrets(row, "auth", postrider_auth_secrets(auth));
+	require_secrets(row, "auth", postrider_auth_secrets(auth));
+	require_urls(row, postrider_auth_urls(auth));
+	postrider_sql_enter(&sql);
+	fits = postrider_auth_fit_each_other(auth, postrider_secret_read_newest,
+										 GetCurrentTimestamp(), &problem);
+	postrider_sql_leave(&sql);
+	if (!fits)
+		refuse(row, "auth", psprintf("cannot be used: %s", problem), NULL);
 }
 
 static void
@@ -172,8 +206,7 @@ require_signing(const TriggerRow *row)
 	signing = postrider_signing_compile(DatumGetJsonbP(value), NULL, &problem, &hint);
 	if (signing == NULL)
 		refuse(row, "signing", problem, hint);
-	else
-		require_secrets(row, "signing", postrider_signing_secrets(signing));
+	require_secrets(row, "signing", postrider_signing_secrets(signing));
 }
 
 static void

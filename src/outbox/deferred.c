@@ -45,7 +45,7 @@ typedef struct DeferredBlock
 static SqlStatement read_by_id = {
 	.text =
 	"select m.id, m.topic, m.payload, m.headers, m.expires_at, m.traceparent, m.key, m.priority,"
-	" m.tenant"
+	" m.tenant, m.removed = 'erased'"
 	" from postrider.message m"
 	" where m.id = any ($1) and m.id >= $2 and m.id <= $3",
 	.argument_count = 3,
@@ -225,6 +225,7 @@ postrider_deferred_load(Endpoint *endpoint, int limit, dlist_head *deliveries)
 			continue;
 		}
 		postrider_intake_begin(&source, &entry->message_id, rows[at - sorted], 1, 8);
+		source.erased = postrider_sql_bool(rows[at - sorted], 9);
 		delivery = postrider_delivery_make(&source, endpoint, entry->mapping, deliveries);
 		delivery->settle = SETTLE_ATTEMPT;
 		delivery->chunk = entry->chunk;

@@ -36,7 +36,8 @@ enum
 {
 	COLUMN_ID, COLUMN_XID, COLUMN_TOPIC, COLUMN_ENDPOINT, COLUMN_KEY,
 	COLUMN_TENANT, COLUMN_PAYLOAD, COLUMN_HEADERS, COLUMN_DELIVER_AT,
-	COLUMN_EXPIRES_AT, COLUMN_TRACEPARENT, COLUMN_PRIORITY, COLUMN_COUNT
+	COLUMN_EXPIRES_AT, COLUMN_TRACEPARENT, COLUMN_PRIORITY, COLUMN_REMOVED,
+	COLUMN_COUNT
 };
 
 AppendTarget *
@@ -81,6 +82,8 @@ postrider_emit_message(AppendTarget *state, const NewMessage *message)
 	nulls[COLUMN_EXPIRES_AT] = !message->has_expires_at;
 	nulls[COLUMN_TRACEPARENT] = traceparent == NULL;
 	nulls[COLUMN_PRIORITY] = !message->has_priority;
+	values[COLUMN_REMOVED] = (Datum) 0;
+	nulls[COLUMN_REMOVED] = true;
 
 	postrider_append_row(state, values, nulls);
 	if (traceparent)

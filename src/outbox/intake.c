@@ -92,6 +92,7 @@ make_message(MessageRow *source)
 
 	message = MemoryContextAllocZero(context, sizeof(Message));
 	message->id = source->id;
+	message->erased = source->erased;
 	expires_at = postrider_sql_datum(row, source->first + 3, &isnull);
 	message->expires_at = isnull ? DT_NOEND : DatumGetTimestampTz(expires_at);
 	message->traceparent = postrider_sql_text(row, source->first + 4, context);
@@ -207,7 +208,9 @@ postrider_delivery_make(MessageRow *source, Endpoint *endpoint,
 	delivery->endpoint = endpoint;
 	delivery->mapping = mapping;
 	delivery->memory_bytes = sizeof(Delivery);
-	if (mapping == NULL && endpoint->shape.is_plain)
+	if (source->erased)
+		delivery->memory_bytes += delivery->message->memory_bytes;
+	else if (mapping == NULL && endpoint->shape.is_plain)
 		set_body(delivery, source);
 	else
 	{

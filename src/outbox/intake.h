@@ -29,6 +29,8 @@ typedef struct MessageRow
 	char	   *topic;
 	char	   *tenant;			/* or NULL */
 	Jsonb	   *payload;
+	bool		erased;			/* set by the caller: its data is gone, so that
+								 * the delivery only ends as cancelled */
 	Message    *message;		/* NULL until there is a delivery */
 	Size		bytes;			/* memory that its deliveries take */
 } MessageRow;

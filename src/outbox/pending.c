@@ -116,7 +116,8 @@ static SqlStatement lease_due = {
 	" case when l.payload is null then m.expires_at else l.expires_at end,"
 	" case when l.payload is null then m.traceparent else l.traceparent end,"
 	" l.key, l.priority, l.attempts, l.n, l.mapping, l.mapping_version,"
-	" case when l.payload is null then m.tenant else l.tenant end"
+	" case when l.payload is null then m.tenant else l.tenant end,"
+	" l.payload is null and m.removed is not null"
 	" from leased l left join postrider.message m on m.id = l.message_id"
 	" order by l.message_id",
 	.argument_count = 4,
@@ -201,6 +202,7 @@ take_due_row(uint64 row, PendingRoom *rooms, dlist_head *deliveries)
 	}
 	room->loaded++;
 	postrider_intake_begin(&source, &id, row, 1, 12);
+	source.erased = postrider_sql_bool(row, 13);
 	delivery = postrider_delivery_make(&source, room->endpoint, mapping_of(row), deliveries);
 	delivery->attempts = postrider_sql_int32(row, 8);
 	delivery->has_pending_row = true;

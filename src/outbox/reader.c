@@ -67,7 +67,7 @@
 
 #define MESSAGE_COLUMNS \
 	" m.id, m.topic, m.payload, m.headers, m.expires_at, m.traceparent, m.key, m.priority," \
-	" m.endpoint, m.tenant, m.deliver_at, m.xid::text::int8"
+	" m.endpoint, m.tenant, m.deliver_at, m.xid::text::int8, m.removed = 'erased'"
 
 /* $1 position, $2 snapshot S, $3 first xid, $4 floor id */
 #define MAIN_STREAM \
@@ -431,6 +431,7 @@ take_row(uint64 row, HTAB *settled, ReadChunk *chunk, dlist_head *deliveries)
 						endpoint)));
 	deliver_at = DatumGetTimestampTz(postrider_sql_datum(row, 10, &isnull));
 	postrider_intake_begin(&source, &id, row, 1, 9);
+	source.erased = postrider_sql_bool(row, 12);
 	urgent = postrider_intake_priority(row, 7) >= PRIORITY_HIGH;
 	for (int i = 0; i < count; i++)
 	{

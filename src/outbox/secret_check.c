@@ -28,9 +28,8 @@ static SqlStatement find_signer = {
 	.argument_types = {TEXTOID}
 };
 
-/* The newest value, or NULL if there is none or it cannot be read; with SQL entered. */
-static char *
-read_newest(const char *name)
+char *
+postrider_secret_read_newest(const char *name)
 {
 	Datum		value = CStringGetTextDatum(name);
 	SecretLabel label = {.kind = "secret", .name = name};
@@ -60,7 +59,7 @@ postrider_secret_check_endpoint(const TriggerRow *row)
 	if (name == NULL)
 		return;
 	postrider_sql_enter(&sql);
-	value = read_newest(name);
+	value = postrider_secret_read_newest(name);
 	fits = value == NULL || postrider_secret_has_signing_prefix(value);
 	if (value != NULL)
 		explicit_bzero(value, strlen(value));

@@ -19,6 +19,12 @@
  */
 extern void postrider_secret_check_endpoint(const TriggerRow *row);
 
+/*
+ * The newest value, palloc'd, or NULL if there is none in the database or it cannot be
+ * read.  The caller has entered SQL, and wipes it.
+ */
+extern char *postrider_secret_read_newest(const char *name);
+
 /* ereport(ERROR) if an endpoint signs with the secret and the value cannot sign. */
 extern void postrider_secret_check_value(const char *name, const char *value);
 

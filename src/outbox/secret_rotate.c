@@ -77,6 +77,25 @@ static SealedTable tables[] = {
 			.argument_count = 3,
 			.argument_types = {TEXTOID, INT4OID, BYTEAOID}
 		}
+	},
+	{
+		.kind = "credential",
+		.needed = false,
+		.lock = {
+			.text = "lock table postrider.credential in share row exclusive mode"
+		},
+		.select = {
+			.text =
+			"select c.id, 0, c.ciphertext from postrider.credential c"
+			" where c.ciphertext is not null order by c.id"
+		},
+		.update = {
+			.text =
+			"update postrider.credential set ciphertext = $3, revision = revision + 1"
+			" where id = $1 and $2 = 0",
+			.argument_count = 3,
+			.argument_types = {TEXTOID, INT4OID, BYTEAOID}
+		}
 	}
 };
 

@@ -14,6 +14,7 @@
 
 #include "catalog/pg_type.h"
 #include "outbox/append.h"
+#include "outbox/erased.h"
 #include "outbox/intake.h"
 #include "outbox/mapping_reference.h"
 #include "outbox/progress.h"
@@ -101,7 +102,7 @@ static SqlStatement write_dead_letter = {
 	" left join postrider.pending p on p.message_id = d.message_id"
 	" and p.endpoint_id = d.endpoint_id"
 	" left join postrider.message m on m.id = d.message_id"
-	" where p.payload is not null or m.payload is not null"
+	" where p.payload is not null or m.removed is null and m.payload is not null"
 	" on conflict (message_id, endpoint_id) do update set"
 	" reason = excluded.reason, attempts = excluded.attempts,"
 	" status_code = excluded.status_code, error_code = excluded.error_code,"
@@ -258,7 +259,8 @@ supersede(dlist_head *deliveries, int capacity)
 	{
 		Delivery   *delivery = dlist_container(Delivery, node, iter.cur);
 
-		if (!delivery->endpoint->policy.coalesce || delivery->message->key == NULL)
+		if (!delivery->endpoint->policy.coalesce || delivery->message->key == NULL ||
+			delivery->message->erased)
 			continue;
 		ids[count] = UUIDPGetDatum(&delivery->message->id);
 		endpoint_ids[count] = Int32GetDatum(delivery->endpoint->id);
@@ -396,6 +398,13 @@ settle_attempt(const Delivery *delivery, PendingRows *finished,
 		add_row(finished, delivery, 0, 0, PENDING_RETRY);
 }
 
+/* Of what was owed on record, postrider.erase() has recorded that it is cancelled. */
+static bool
+is_on_record(const Delivery *delivery)
+{
+	return delivery->message->erased && delivery->has_pending_row && !delivery->result.sent;
+}
+
 /*
  * The endpoint may have been enabled since the delivery was parked for being
  * disabled; what enabling released was then not yet this one.
@@ -442,6 +451,13 @@ postrider_settle_write(dlist_head *deliveries, SettleTotals *totals)
 	}
 	init_rows(&finished, count);
 	init_rows(&waiting, count);
+	dlist_foreach(iter, deliveries)
+	{
+		Delivery   *delivery = dlist_container(Delivery, node, iter.cur);
+
+		if (delivery->message->erased)
+			postrider_erased_scrub(delivery);
+	}
 	postrider_reply_emit(deliveries);
 
 	dlist_foreach(iter, deliveries)
@@ -456,9 +472,12 @@ postrider_settle_write(dlist_head *deliveries, SettleTotals *totals)
 			note_due(delivery->endpoint, delivery->park_until, is_urgent(delivery), totals);
 			continue;
 		}
-		if (target == NULL)
-			target = postrider_append_begin("attempt");
-		append_attempt(target, delivery);
+		if (!is_on_record(delivery))
+		{
+			if (target == NULL)
+				target = postrider_append_begin("attempt");
+			append_attempt(target, delivery);
+		}
 		settle_attempt(delivery, &finished, &waiting, totals);
 	}
 	if (target)

@@ -103,7 +103,7 @@ static SqlStatement give_up_owed = {
 	"  case when g.payload is null then m.traceparent else g.traceparent end,"
 	"  g.priority, g.mapping, g.mapping_version"
 	"  from gone g left join postrider.message m on m.id = g.message_id"
-	"  where g.payload is not null or m.payload is not null"
+	"  where g.payload is not null or m.removed is null and m.payload is not null"
 	"  on conflict (message_id, endpoint_id) do nothing)"
 	" insert into postrider.attempt (message_id, endpoint_id, started_at,"
 	" attempt, outcome, error_code, error)"

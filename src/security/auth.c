@@ -11,6 +11,7 @@
 #include "security/auth.h"
 #include "security/auth_scheme.h"
 #include "security/secret_set.h"
+#include "security/store_secret.h"
 #include "utils/timestamp.h"
 
 /* An endpoint combines so many schemes at most. */
@@ -25,7 +26,10 @@ static const AuthScheme *const schemes[] = {
 	&postrider_auth_bearer,
 	&postrider_auth_hmac,
 	&postrider_auth_aws_sigv4,
-	&postrider_auth_mutual_tls
+	&postrider_auth_mutual_tls,
+	&postrider_auth_client_credentials,
+	&postrider_auth_refresh_token,
+	&postrider_auth_jwt_bearer
 };
 
 typedef struct AuthPart
@@ -39,6 +43,8 @@ struct Auth
 	int			count;
 	AuthPart	parts[MAX_SCHEMES];	/* in the order in which they are applied */
 	List	   *secrets;
+	List	   *fetch_secrets;	/* needed only when a token is fetched */
+	List	   *urls;			/* of token servers */
 };
 
 /*
@@ -141,6 +147,8 @@ postrider_auth_compile(Jsonb *document, const char **problem, const char **hint)
 			if (token == WJB_ELEM)
 				add_element(auth, &options, &value, number++);
 	auth->secrets = options.secrets;
+	auth->fetch_secrets = options.fetch_secrets;
+	auth->urls = options.urls;
 	*problem = options.problem;
 	*hint = options.hint;
 	return options.problem ? NULL : auth;
@@ -149,7 +157,13 @@ postrider_auth_compile(Jsonb *document, const char **problem, const char **hint)
 List *
 postrider_auth_secrets(const Auth *auth)
 {
-	return auth->secrets;
+	return list_concat(list_copy(auth->secrets), auth->fetch_secrets);
+}
+
+List *
+postrider_auth_urls(const Auth *auth)
+{
+	return auth->urls;
 }
 
 bool
@@ -158,6 +172,17 @@ postrider_auth_fits_url(const Auth *auth, const char *url, const char **problem)
 	for (int i = 0; i < auth->count; i++)
 		if (auth->parts[i].scheme->fits_url != NULL &&
 			!auth->parts[i].scheme->fits_url(auth->parts[i].state, url, problem))
+			return false;
+	return true;
+}
+
+bool
+postrider_auth_fit_each_other(const Auth *auth, AuthSecretReader read, TimestampTz now,
+							  const char **problem)
+{
+	for (int i = 0; i < auth->count; i++)
+		if (auth->parts[i].scheme->fit_each_other != NULL &&
+			!auth->parts[i].scheme->fit_each_other(auth->parts[i].state, read, now, problem))
 			return false;
 	return true;
 }
@@ -182,7 +207,10 @@ postrider_auth_ready(Auth *auth, TimestampTz now, const char **problem,
 		*error_code = "secret";
 		*retry_at = TimestampTzPlusMilliseconds(now, RETRY_SECRET_MS);
 		if (found == SECRET_FAILED)
+		{
+			*retry_at = Max(*retry_at, postrider_store_secret_retry_at(lfirst(cell)));
 			return AUTH_FAILED;
+		}
 		if (found == SECRET_WAITING)
 			state = AUTH_WAITING;
 	}
@@ -213,7 +241,11 @@ bool
 postrider_auth_rejected(Auth *auth, TimestampTz sent_at, bool doubted)
 {
 	bool		worth_trying = false;
+	ListCell   *cell;
 
+	/* A store may have a newer value. */
+	foreach(cell, auth->secrets)
+		postrider_store_secret_doubted(lfirst(cell), sent_at);
 	for (int i = 0; i < auth->count; i++)
 		if (auth->parts[i].scheme->rejected != NULL &&
 			auth->parts[i].scheme->rejected(auth->parts[i].state, sent_at, doubted))

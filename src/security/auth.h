@@ -82,8 +82,21 @@ extern Auth *postrider_auth_compile(Jsonb *document, const char **problem,
 /* Names of the secrets that it refers to, of const char *. */
 extern List *postrider_auth_secrets(const Auth *auth);
 
+/* URLs that are asked for tokens, of char *: where a row is written, the guard looks. */
+extern List *postrider_auth_urls(const Auth *auth);
+
 /* Can requests to this URL be authenticated so?  Or false with *problem. */
 extern bool postrider_auth_fits_url(const Auth *auth, const char *url, const char **problem);
+
+/* The value of a secret, or NULL if it cannot be read here. */
+typedef char *(*AuthSecretReader) (const char *name);
+
+/*
+ * Where it is written: do the secrets fit each other, such as a certificate and its key?
+ * Or false with *problem, a clause that stands alone.
+ */
+extern bool postrider_auth_fit_each_other(const Auth *auth, AuthSecretReader read,
+										  TimestampTz now, const char **problem);
 
 /*
  * Is everything there that a request needs?  AUTH_WAITING: leave the lane blocked

@@ -44,6 +44,27 @@ compile(Options *options)
 	return tls;
 }
 
+/* What cannot be read here is looked at when a request is made. */
+static bool
+fit_each_other(const void *state, AuthSecretReader read, TimestampTz now, const char **problem)
+{
+	const MutualTls *tls = state;
+	char	   *certificate = read(tls->certificate);
+	char	   *key = read(tls->key);
+	char	   *passphrase = tls->passphrase ? read(tls->passphrase) : NULL;
+	char	   *found = NULL;
+
+	if (certificate != NULL && key != NULL && (tls->passphrase == NULL || passphrase != NULL))
+		found = postrider_certificate_pair_problem(certificate, strlen(certificate), tls->certificate,
+												   key, strlen(key), tls->key, passphrase, now);
+	if (key != NULL)
+		explicit_bzero(key, strlen(key));
+	if (passphrase != NULL)
+		explicit_bzero(passphrase, strlen(passphrase));
+	*problem = found;
+	return found == NULL;
+}
+
 static uint64
 hash_secrets(const char *certificate, const char *key, const char *passphrase)
 {
@@ -99,5 +120,6 @@ const AuthScheme postrider_auth_mutual_tls = {
 	.stage = AUTH_STAGE_ADD,
 	.keys = keys,
 	.compile = compile,
+	.fit_each_other = fit_each_other,
 	.apply = apply
 };

@@ -38,6 +38,10 @@ typedef struct AuthScheme
 	/* Can it be used with such a URL?  NULL: with any. */
 	bool		(*fits_url) (const void *state, const char *url, const char **problem);
 
+	/* Do its secrets, as far as they can be read, fit each other?  NULL: they do. */
+	bool		(*fit_each_other) (const void *state, AuthSecretReader read, TimestampTz now,
+								   const char **problem);
+
 	/* Beyond its secrets; NULL: it needs nothing. */
 	AuthState	(*ready) (void *state, TimestampTz now, const char **problem,
 						  const char **error_code, TimestampTz *retry_at);
@@ -53,6 +57,9 @@ extern const AuthScheme postrider_auth_bearer;
 extern const AuthScheme postrider_auth_hmac;
 extern const AuthScheme postrider_auth_aws_sigv4;
 extern const AuthScheme postrider_auth_mutual_tls;
+extern const AuthScheme postrider_auth_client_credentials;
+extern const AuthScheme postrider_auth_refresh_token;
+extern const AuthScheme postrider_auth_jwt_bearer;
 
 /*
  * The newest value of a secret, or NULL with *problem.  Valid until the next load of

@@ -304,6 +304,8 @@ postrider_options_join(Options *options, const Options *within)
 		options->problem = within->problem;
 		options->hint = within->hint;
 	}
+	options->fetch_secrets = list_concat(options->fetch_secrets, within->fetch_secrets);
+	options->urls = list_concat(options->urls, within->urls);
 	foreach(cell, within->secrets)
 		add_secret(options, lfirst(cell));
 }
@@ -325,4 +327,18 @@ postrider_options_check_header(Options *options, const char *name)
 			return postrider_options_refuse(options, NULL,
 											"has a header \"%s\", which postrider sets or leaves out itself", others[i]);
 	return true;
+}
+
+Jsonb *
+postrider_options_copy(JsonbContainer *object)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(object);
+	JsonbParseState *state = NULL;
+	JsonbValue *result = NULL;
+	JsonbValue	value;
+	JsonbIteratorToken token;
+
+	while ((token = JsonbIteratorNext(&iterator, &value, false)) != WJB_DONE)
+		result = pushJsonbValue(&state, token, token < WJB_BEGIN_ARRAY ? &value : NULL);
+	return JsonbValueToJsonb(result);
 }

@@ -25,6 +25,8 @@ typedef struct Options
 	const char *problem;		/* a palloc'd clause, or NULL: there is none */
 	const char *hint;			/* or NULL */
 	List	   *secrets;		/* names that it refers to, of char * */
+	List	   *fetch_secrets;	/* likewise, but only needed when something is fetched */
+	List	   *urls;			/* that are asked for it, of char * */
 } Options;
 
 /* Names and numbers of what a key can have as a value; ends with a NULL. */
@@ -63,6 +65,9 @@ extern int	postrider_options_integer(Options *options, const char *key, int leas
 
 /* An object within; false if there is no such key. */
 extern bool postrider_options_object(Options *options, const char *key, Options *within);
+
+/* An object within a document as a document of its own. */
+extern Jsonb *postrider_options_copy(JsonbContainer *object);
 
 /* Strings, of char *; NIL if there is no such key. */
 extern List *postrider_options_texts(Options *options, const char *key);

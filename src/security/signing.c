@@ -316,6 +316,10 @@ bool
 postrider_signing_apply(Signing *signing, AuthRequest *request, const char **problem)
 {
 	for (int i = 0; i < signing->other_count; i++)
+		if (signing->others[i].format->prepare != NULL &&
+			!signing->others[i].format->prepare(signing->others[i].state, request, problem))
+			return false;
+	for (int i = 0; i < signing->other_count; i++)
 		if (!signing->others[i].format->apply(signing->others[i].state, request, problem))
 			return false;
 	return true;

@@ -61,6 +61,9 @@ typedef struct SigningFormat
 	const char *type;
 	const char *const *keys;	/* that it knows, and "type"; ends with a NULL */
 	void	   *(*compile) (Options *options);
+
+	/* Called for all before any signs; NULL: nothing to do. */
+	bool		(*prepare) (void *state, AuthRequest *request, const char **problem);
 	bool		(*apply) (void *state, AuthRequest *request, const char **problem);
 
 	/* What two of them must not have in common: a label, or a header. */

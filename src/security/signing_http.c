@@ -146,22 +146,6 @@ compile(Options *options)
  * The signature base
  */
 
-static bool
-set_digest(const HttpSigning *http, AuthRequest *request, const char **problem)
-{
-	Digest		digest;
-
-	if (!postrider_digest(http->digest, request->body, request->body ? request->body_length : 0, &digest))
-	{
-		*problem = pstrdup("the body could not be hashed");
-		return false;
-	}
-	postrider_auth_set_header(request, "Content-Digest",
-							  psprintf("%s=:%s:", http->digest == DIGEST_SHA512 ? "sha-512" : "sha-256",
-									   postrider_digest_encode(DIGEST_BASE64, digest.bytes, digest.length)));
-	return true;
-}
-
 /* The value of a component; NULL if the request does not have it. */
 static const char *
 component_value(const AuthRequest *request, const AuthUrl *url, const char *name)
@@ -274,23 +258,55 @@ sign(const SigningKeyVersion *version, const StringInfo base)
 		postrider_digest_encode(DIGEST_BASE64, digest.bytes, digest.length) : NULL;
 }
 
-/* Behind what signatures before have set there. */
-static void
-add_member(AuthRequest *request, const char *header, const char *member)
+/* A header that signatures have set, not the message. */
+static AuthHeader *
+find_set(const AuthRequest *request, const char *name)
 {
 	ListCell   *cell;
 
 	foreach(cell, request->headers)
 	{
-		AuthHeader *old = lfirst(cell);
+		AuthHeader *header = lfirst(cell);
 
-		if (old->is_set && pg_strcasecmp(old->name, header) == 0)
-		{
-			old->value = psprintf("%s, %s", old->value, member);
-			return;
-		}
+		if (header->is_set && pg_strcasecmp(header->name, name) == 0)
+			return header;
 	}
-	postrider_auth_set_header(request, header, member);
+	return NULL;
+}
+
+/* Behind what signatures before have set there. */
+static void
+add_member(AuthRequest *request, const char *name, const char *member)
+{
+	AuthHeader *header = find_set(request, name);
+
+	if (header == NULL)
+		postrider_auth_set_header(request, name, member);
+	else
+		header->value = psprintf("%s, %s", header->value, member);
+}
+
+/* Content-Digest: a member for each algorithm that is asked for. */
+static bool
+prepare(void *state, AuthRequest *request, const char **problem)
+{
+	const HttpSigning *http = state;
+	const char *name = http->digest == DIGEST_SHA512 ? "sha-512" : "sha-256";
+	const AuthHeader *header = find_set(request, "Content-Digest");
+	Digest		digest;
+
+	if (request->body == NULL || !is_in(http->components, "content-digest") ||
+		(header != NULL && strstr(header->value, name) != NULL))
+		return true;
+	if (!postrider_digest(http->digest, request->body, request->body_length, &digest))
+	{
+		*problem = pstrdup("the body could not be hashed");
+		return false;
+	}
+	add_member(request, "Content-Digest",
+			   psprintf("%s=:%s:", name,
+						postrider_digest_encode(DIGEST_BASE64, digest.bytes, digest.length)));
+	return true;
 }
 
 static bool
@@ -301,9 +317,6 @@ apply(void *state, AuthRequest *request, const char **problem)
 	StringInfoData parameters;
 
 	if (!postrider_signing_key_load(http->key, request->now, problem))
-		return false;
-	if (request->body != NULL && is_in(http->components, "content-digest") &&
-		!set_digest(http, request, problem))
 		return false;
 	initStringInfo(&base);
 	initStringInfo(&parameters);
@@ -337,6 +350,7 @@ const SigningFormat postrider_signing_http = {
 	.type = "http-message-signatures",
 	.keys = keys,
 	.compile = compile,
+	.prepare = prepare,
 	.apply = apply,
 	.label = get_label
 };

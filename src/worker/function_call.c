@@ -79,9 +79,9 @@ static bool turn_wanted = false;	/* a lane may have its next call */
 /* The message, from the log or from the copy that has outlived it. */
 static SqlStatement select_message = {
 	.text =
-	"select case when p.payload is null then m else"
+	"select case when p.payload is null then case when m.removed is null then m end else"
 	" row(p.message_id, m.xid, p.topic, m.endpoint, p.key, p.tenant, p.payload, p.headers,"
-	" null, p.expires_at, p.traceparent, p.priority)::postrider.message end"
+	" null, p.expires_at, p.traceparent, p.priority, null)::postrider.message end"
 	" from postrider.endpoint e"
 	" left join postrider.message m on m.id = $1"
 	" left join postrider.pending p on p.message_id = $1 and p.endpoint_id = e.id"

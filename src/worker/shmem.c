@@ -55,6 +55,7 @@ init_counters(WorkerCounters *counters)
 	pg_atomic_init_u64(&counters->dead, 0);
 	pg_atomic_init_u32(&counters->queued, 0);
 	pg_atomic_init_u32(&counters->in_flight, 0);
+	pg_atomic_init_u32(&counters->turns, 0);
 }
 
 static void
@@ -76,6 +77,8 @@ startup_shmem(void)
 		pg_atomic_init_u64(&shared->config_generation, 1);
 		pg_atomic_init_u32(&shared->config_changing, 0);
 		pg_atomic_init_u64(&shared->pending_generation, 0);
+		pg_atomic_init_u64(&shared->erase_generation, 0);
+		pg_atomic_init_u64(&shared->credential_generation, 0);
 		tranche = LWLockNewTrancheId();
 		shared->rate_tranche = tranche;
 		for (int i = 0; i < POSTRIDER_MAX_RATE_GROUPS; i++)

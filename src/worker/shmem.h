@@ -44,6 +44,7 @@ typedef struct WorkerCounters
 	pg_atomic_uint64 dead;
 	pg_atomic_uint32 queued;	/* deliveries in memory, not in flight */
 	pg_atomic_uint32 in_flight;
+	pg_atomic_uint32 turns;		/* of the network: odd within one; see wake.c */
 } WorkerCounters;
 
 typedef struct WorkerSlot
@@ -134,6 +135,12 @@ typedef struct PostriderShared
 
 	/* Goes up when somebody has made rows of pending due. */
 	pg_atomic_uint64 pending_generation;
+
+	/* Goes up when somebody has erased messages; see wake.c. */
+	pg_atomic_uint64 erase_generation;
+
+	/* Goes up when the table credential has changed. */
+	pg_atomic_uint64 credential_generation;
 
 	/* Protected by the lock. */
 	pid_t		launcher_pid;

@@ -81,6 +81,7 @@ leave_slot(int code, Datum arg)
 	slot->latch = NULL;
 	pg_atomic_write_u32(&slot->counters.queued, 0);
 	pg_atomic_write_u32(&slot->counters.in_flight, 0);
+	pg_atomic_write_u32(&slot->counters.turns, 0);
 	if (absent || slot->shard >= postrider_workers)
 		postrider_slot_change(slot, SLOT_FREE, now);
 	else if (clean)
@@ -109,6 +110,7 @@ reset_counters(WorkerCounters *counters)
 	pg_atomic_write_u64(&counters->dead, 0);
 	pg_atomic_write_u32(&counters->queued, 0);
 	pg_atomic_write_u32(&counters->in_flight, 0);
+	pg_atomic_write_u32(&counters->turns, 0);
 }
 
 WorkerSlot *

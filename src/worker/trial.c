@@ -13,6 +13,7 @@
 #include "delivery/exchange.h"
 #include "delivery/judge.h"
 #include "delivery/secure.h"
+#include "delivery/side_request.h"
 #include "libpq/pqsignal.h"
 #include "miscadmin.h"
 #include "outbox/config.h"
@@ -28,6 +29,7 @@
 #include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "worker/credentials.h"
 #include "worker/step.h"
 #include "worker/trial.h"
 
@@ -36,6 +38,9 @@
 
 /* How long curl waits at most before interrupts are looked at. */
 #define POLL_MS 50
+
+/* Time for tokens and the like to be fetched. */
+#define CREDENTIALS_MS 25000
 
 static SqlStatement make_row = {
 	.text =
@@ -205,7 +210,7 @@ header_lines(const Request *request)
 		Size		length = strlen(header->data);
 		char	   *masked;
 
-		if (length == 0 || header->data[length - 1] == ':')
+		if (length == 0 || strcspn(header->data, ":") == length - 1)
 			continue;
 		if (lines.len > 0)
 			appendStringInfoChar(&lines, '\n');
@@ -215,15 +220,30 @@ header_lines(const Request *request)
 	return lines.data;
 }
 
+/* Whether others have fetched what requests to the endpoint need; nobody is asked. */
+static void
+look_up_credentials(const Endpoint *endpoint)
+{
+	const char *problem;
+	const char *error_code;
+	TimestampTz retry_at;
+
+	(void) postrider_secure_ready(endpoint, GetCurrentTimestamp(), &problem, &error_code, &retry_at);
+	postrider_credentials_load();
+	MemoryContextSwitchTo(TopMemoryContext);
+}
+
 static void
 show_preview(StringInfo out, Delivery *delivery)
 {
 	const Endpoint *endpoint = delivery->endpoint;
-	Request    *request = make_request(delivery, GetCurrentTimestamp());
+	Request    *request;
 	const char *url = delivery->url ? delivery->url : endpoint->url;
 	Size		url_length = strlen(url);
 	StringInfoData shown;
 
+	look_up_credentials(endpoint);
+	request = make_request(delivery, GetCurrentTimestamp());
 	appendStringInfoChar(out, '{');
 	add_text(out, "endpoint", endpoint->name);
 	add_text(out, "mapping", delivery->mapping ? delivery->mapping->name : NULL);
@@ -250,6 +270,50 @@ show_preview(StringInfo out, Delivery *delivery)
 }
 
 /* Signals are blocked while curl runs, for it may start a thread; see engine.c. */
+static void
+move_data(CURLM *multi, int *running)
+{
+	sigset_t	old_mask;
+
+	CHECK_FOR_INTERRUPTS();
+	sigprocmask(SIG_SETMASK, &BlockSig, &old_mask);
+	curl_multi_perform(multi, running);
+	if (*running)
+		curl_multi_poll(multi, NULL, 0, POLL_MS, NULL);
+	sigprocmask(SIG_SETMASK, &old_mask, NULL);
+}
+
+/* Fetches what the endpoint's requests need and is not there, unless others just do. */
+static void
+await_credentials(const Endpoint *endpoint)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz end = TimestampTzPlusMilliseconds(now, CREDENTIALS_MS);
+	CURLM	   *multi = curl_multi_init();
+	const char *problem;
+	const char *error_code;
+	TimestampTz retry_at;
+
+	while (multi != NULL && now < end &&
+		   postrider_secure_ready(endpoint, now, &problem, &error_code, &retry_at) == AUTH_WAITING)
+	{
+		CURLMsg    *message;
+		int			running;
+		int			remaining;
+
+		(void) postrider_credentials_run(multi, now, NULL);
+		move_data(multi, &running);
+		if (running == 0)
+			pg_usleep(POLL_MS * 100);
+		while ((message = curl_multi_info_read(multi, &remaining)) != NULL)
+			if (message->msg == CURLMSG_DONE)
+				(void) postrider_side_request_end(message->easy_handle, message->data.result);
+		now = GetCurrentTimestamp();
+		postrider_credentials_finish(now);
+	}
+	MemoryContextSwitchTo(TopMemoryContext);
+}
+
 static CURLcode
 perform(CURL *easy)
 {
@@ -258,20 +322,12 @@ perform(CURL *easy)
 	CURLMsg    *message;
 	int			running = 1;
 	int			remaining;
-	sigset_t	old_mask;
 
 	if (multi == NULL)
 		return code;
 	curl_multi_add_handle(multi, easy);
 	while (running)
-	{
-		CHECK_FOR_INTERRUPTS();
-		sigprocmask(SIG_SETMASK, &BlockSig, &old_mask);
-		curl_multi_perform(multi, &running);
-		if (running)
-			curl_multi_poll(multi, NULL, 0, POLL_MS, NULL);
-		sigprocmask(SIG_SETMASK, &old_mask, NULL);
-	}
+		move_data(multi, &running);
 	while ((message = curl_multi_info_read(multi, &remaining)) != NULL)
 		if (message->msg == CURLMSG_DONE)
 			code = message->data.result;
@@ -370,11 +426,12 @@ show_exchange(StringInfo out, Delivery *delivery)
 		[OUTCOME_DELIVERED] = "delivered", [OUTCOME_RETRY] = "retry", [OUTCOME_DEAD] = "dead"
 	};
 	AttemptResult *result = &delivery->result;
-	TimestampTz now = GetCurrentTimestamp();
-	Request    *request = make_request(delivery, now);
+	Request    *request;
 	Exchange   *exchange = palloc0(sizeof(Exchange));
 	Judgement	judgement;
 
+	await_credentials(delivery->endpoint);
+	request = make_request(delivery, GetCurrentTimestamp());
 	appendStringInfoChar(out, '{');
 	add_text(out, "endpoint", delivery->endpoint->name);
 	if (request == NULL)

@@ -23,12 +23,21 @@ extern void postrider_wake_at_commit(void);
  */
 extern void postrider_config_changed_at_commit(void);
 
+/* This transaction has changed the table credential: workers look at it. */
+extern void postrider_credentials_changed_at_commit(void);
+
 /*
  * Used by workers.  Returns the generation of the configuration, and whether
  * a configuration that is loaded now may be outdated at once because a
  * transaction is just committing a change.
  */
 extern uint64 postrider_config_generation(bool *changing);
+
+/*
+ * Used by workers.  Goes up when messages have been erased: then nothing may be sent
+ * until postrider_erased_mark() has looked which.
+ */
+extern uint64 postrider_erase_generation(void);
 
 extern void postrider_wake_install(void);
 

@@ -32,12 +32,15 @@
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "delivery/engine.h"
+#include "delivery/side_request.h"
 #include "guc.h"
 #include "libpq/pqsignal.h"
 #include "miscadmin.h"
 #include "outbox/config.h"
+#include "outbox/credential_table.h"
 #include "outbox/deferred.h"
 #include "outbox/endpoint_state.h"
+#include "outbox/erased.h"
 #include "outbox/intake.h"
 #include "outbox/pending.h"
 #include "outbox/progress.h"
@@ -51,6 +54,7 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "security/credential_set.h"
 #include "util/sql.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
@@ -58,6 +62,7 @@
 #include "utils/timestamp.h"
 #include "worker/announce.h"
 #include "worker/careful.h"
+#include "worker/credentials.h"
 #include "worker/feed.h"
 #include "worker/function_call.h"
 #include "worker/health.h"
@@ -84,6 +89,9 @@
 /* When the shards change, requests in flight have so long to end. */
 #define HANDOVER_MS			5000
 
+/* When the worker ends, token servers that are being asked have so long. */
+#define CREDENTIALS_MS		5000
+
 /* Idle look at shared memory; no query. */
 #define LOOK_MS				1000
 
@@ -105,6 +113,7 @@ static WorkerCounters *counters;
 static bool read_wanted = true;
 static uint64 config_loaded = 0;
 static uint64 pending_seen = 0;
+static uint64 erase_seen = 0;
 static TimestampTz oldest_finished_at = 0;
 static TimestampTz checkpoint_at = 0;
 static TimestampTz cursor_at = 0;
@@ -156,6 +165,8 @@ refresh_config(void)
 		postrider_endpoint_state_delete_orphans();
 	}
 	postrider_pending_release();
+	if (postrider_credentials_look_at_secrets(GetCurrentTimestamp()))
+		postrider_engine_credentials_changed(GetCurrentTimestamp());
 	postrider_secrets_loaded();
 	config_loaded = changing ? 0 : generation;
 	postrider_keys_forget();
@@ -172,6 +183,58 @@ refresh_config_if_told(void)
 	postrider_step_begin("loading the configuration");
 	refresh_config();
 	postrider_step_commit();
+}
+
+/* Have messages been erased since we looked?  Asked by the engine while it runs. */
+static bool
+erase_is_new(void)
+{
+	return postrider_erase_generation() != erase_seen;
+}
+
+/* Looks up which messages in memory were erased, and drops them; in a transaction. */
+static void
+look_for_erased(void)
+{
+	uint64		generation = postrider_erase_generation();
+
+	if (generation == erase_seen)
+		return;
+	if (postrider_erased_mark())
+		postrider_engine_drop_erased(postrider_deliveries());
+	erase_seen = generation;
+}
+
+static void
+look_for_erased_if_told(void)
+{
+	if (!erase_is_new())
+		return;
+	postrider_step_begin("looking for erased messages");
+	look_for_erased();
+	postrider_step_commit();
+}
+
+/* A turn of the network: see tell_of_erase() in wake.c. */
+static void
+run_engine(TimestampTz now)
+{
+	pg_atomic_fetch_add_u32(&counters->turns, 1);
+	postrider_engine_run(now);
+	pg_atomic_fetch_add_u32(&counters->turns, 1);
+}
+
+/* Fetches what deliveries have asked for, and lets those go that waited for it. */
+static void
+fetch_credentials(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!postrider_credentials_run(postrider_engine_multi(), now, refresh_config_if_told))
+		return;
+	now = GetCurrentTimestamp();
+	postrider_engine_credentials_changed(now);
+	run_engine(now);
 }
 
 /* Frees endpoints that were deleted, when nothing in memory points to one. */
@@ -247,8 +310,13 @@ settle(bool with_call)
 
 	postrider_step_begin(with_call ? "calling a function" : "settling deliveries");
 	if (with_call)
+	{
+		look_for_erased();
 		postrider_function_call_next(postrider_engine_in_flight() > 0 ||
 									 postrider_engine_finished_count() > 0);
+	}
+	postrider_erased_lock_out();
+	look_for_erased();
 	postrider_settle_write(finished, &totals);
 	if (postrider_keys_settle())
 		totals.next_due = DT_NOBEGIN;
@@ -324,7 +392,8 @@ static void
 maintain(TimestampTz now)
 {
 	static SqlStatement maintain_partitions = {
-		.text = "select postrider.maintain_partitions(make_interval(mins => $1))",
+		.text = "select coalesce(postrider.maintain_partitions(make_interval(mins => $1)),"
+		" postrider.expire_payloads())",
 		.argument_count = 1,
 		.argument_types = {INT4OID}
 	};
@@ -393,12 +462,15 @@ clock_was_set(int64 microseconds)
 	dlist_foreach(iter, postrider_deliveries())
 		shift(&dlist_container(Delivery, memory_node, iter.cur)->loaded_at, microseconds);
 	postrider_engine_shift(microseconds);
+	postrider_credentials_shift(microseconds);
 	shift_lanes(microseconds);
 	postrider_deferred_shift(microseconds);
 	last_read_at = gather_until = 0;
 
 	postrider_step_begin("following the clock");
 	postrider_pending_shift(microseconds);
+	if (postrider_shard_number() == 0)
+		postrider_credential_table_shift(microseconds);
 	postrider_step_commit();
 	postrider_feed_look_at_pending();
 	ereport(LOG,
@@ -480,6 +552,7 @@ work(void)
 
 	watch_clock(now);
 	refresh_config_if_told();
+	look_for_erased_if_told();
 	handling = true;
 	if (may_read() && postrider_engine_finished_count() < SETTLE_COUNT)
 		read_log();
@@ -497,7 +570,8 @@ work(void)
 	postrider_feed_place(now);
 	if (postrider_deferred_total() > 0)
 		postrider_feed_load_deferred(now);
-	postrider_engine_run(now);
+	run_engine(now);
+	fetch_credentials();
 	if (postrider_function_call_due() <= now)
 		call_function();
 	handling = false;
@@ -534,10 +608,11 @@ wait_ms(void)
 
 	if (postrider_careful_marked())
 		return 1;
-	if (may_read())
+	if (may_read() || erase_is_new())
 		return 0;
 	deadline = Min(deadline, Min(postrider_health_due(), postrider_keep_due()));
 	deadline = Min(deadline, Min(postrider_keys_due(), postrider_function_call_deadline()));
+	deadline = Min(deadline, postrider_credentials_due());
 	deadline = Min(deadline, postrider_secrets_due());
 	if (postrider_shard_number() == 0)
 		deadline = Min(deadline, maintenance_at);
@@ -597,6 +672,7 @@ start(WorkerSlot *slot)
 	postrider_step_commit();
 	XLogFlush(XactLastCommitEnd);
 
+	erase_seen = postrider_erase_generation();
 	postrider_step_begin("starting");
 	postrider_seed_clock();
 	postrider_progress_load();
@@ -705,10 +781,33 @@ hand_over(WaitPoint *point)
 	{
 		wait(point, SETTLE_DELAY_MS);
 		now = GetCurrentTimestamp();
-		postrider_engine_run(now);
+		look_for_erased_if_told();
+		run_engine(now);
 		if (settle_is_due(now))
 			settle(false);
 	}
+}
+
+/*
+ * A token server that is being asked may replace a refresh token: its answer must not
+ * be lost.
+ */
+static void
+await_credentials(WaitPoint *point)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz end = TimestampTzPlusMilliseconds(now, CREDENTIALS_MS);
+
+	postrider_engine_hold();
+	while (postrider_side_requests_running() > 0 && now < end)
+	{
+		wait(point, SETTLE_DELAY_MS);
+		now = GetCurrentTimestamp();
+		look_for_erased_if_told();
+		run_engine(now);
+		postrider_credentials_finish(now);
+	}
+	postrider_credentials_finish(now);
 }
 
 static void
@@ -727,6 +826,7 @@ run(int epoll_descriptor)
 	}
 	if (!postrider_shutdown_requested)
 		hand_over(&point);
+	await_credentials(&point);
 	finish_up();
 }
 
@@ -792,6 +892,7 @@ postrider_worker_main(Datum main_arg)
 	PG_exception_stack = &handler;
 
 	postrider_intake_account = postrider_memory_account;
+	postrider_engine_must_stop = erase_is_new;
 	epoll_descriptor = postrider_engine_start();
 	start(slot);
 	ereport(LOG,

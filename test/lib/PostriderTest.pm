@@ -118,6 +118,7 @@ use Time::HiRes qw(time sleep);
 #   /reset              closes the connection in the middle of the answer
 #   /slow/100           200 after so many milliseconds
 #   /endless            a body without end
+#   /echo/401           that status, and as body the request, head and all
 #   /made/201/crm       that status, Location: /crm/id, and JSON with the id, which is
 #                       crm- and the webhook-id
 #   /body/200/hex       that status, and the bytes that hex says, in hexadecimal
@@ -301,6 +302,7 @@ sub serve
 					answer($socket, $args[0], 'not yet', "Retry-After: $args[2]\r\n");
 				}
 				elsif ($verb eq 'hang') { }
+				elsif ($verb eq 'echo') { answer($socket, $args[0], "$head\n\n$body", "X-Request-Id: " . ($headers{authorization} // 'none') . "\r\n"); }
 				elsif ($verb eq 'batch') { answer($socket, batch_answer($args[0], $args[1], $body, \%refused)); }
 				elsif ($verb eq 'most') { answer($socket, records($body) > $args[0] ? 413 : 200, ''); }
 				elsif ($verb eq 'poison')

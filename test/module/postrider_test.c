@@ -50,6 +50,8 @@ PG_FUNCTION_INFO_V1(test_microseconds);
 
 /* Stands in for the setting of src/guc.c. */
 char	   *postrider_key_file = NULL;
+char	   *postrider_secret_directories = "";
+char	   *postrider_secret_environment = "";
 char	   *postrider_key_command = NULL;
 
 /* Called by a worker with the topic of every message that it handles. */

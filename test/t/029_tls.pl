@@ -1,0 +1,181 @@
+# TLS: client certificates, an authority of the endpoint's own, and what is wrong with either.
+use strict;
+use warnings;
+use File::Temp qw(tempdir);
+use JSON::PP;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use PostriderTest;
+use Test::More;
+
+my $dir = tempdir(CLEANUP => 1);
+my $node = PostriderTest::node('tls');
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+sub said { my ($status, $out, $err) = $node->psql('postgres', $_[0]); return $err; }
+sub test { return decode_json(sql("select to_jsonb(t) from postrider.send_test($_[0]) t")); }
+sub run { system("cd $dir && { @_ ; } >/dev/null 2>&1") == 0 or die "@_"; }
+sub pem { my ($name) = @_; return slurp_file("$dir/$name"); }
+
+# Two authorities; a server and clients of the first, and clients that do not fit.
+for my $ca (qw(ca other))
+{
+	run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout $ca.key -out $ca.crt -days 30 -subj /CN=$ca-authority");
+}
+sub issue
+{
+	my ($name, $ca, $days, $extra) = @_;
+	open(my $out, '>', "$dir/$name.ext") or die $!;
+	print $out "subjectAltName=" . ($extra // 'DNS:localhost') . "\n";
+	close $out;
+	run("openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout $name.key -out $name.csr -subj /CN=$name");
+	run("openssl x509 -req -in $name.csr -CA $ca.crt -CAkey $ca.key -CAcreateserial -out $name.crt -extfile $name.ext $days");
+}
+issue('server', 'ca', '-days 30', 'IP:127.0.0.1');
+issue($_, 'ca', '-days 30') for qw(alice bob);
+issue('mallory', 'other', '-days 30');
+run("openssl req -new -key alice.key -out expired.csr -subj /CN=expired");
+run("mkdir -p caold && touch caold/index.txt && echo 01 > caold/serial && printf '[ca]\\ndefault_ca=x\\n[x]\\ndatabase=caold/index.txt\\nserial=caold/serial\\nnew_certs_dir=caold\\ndefault_md=sha256\\npolicy=p\\n[p]\\ncommonName=supplied\\n' > ca.cnf");
+run("openssl ca -batch -config ca.cnf -cert ca.crt -keyfile ca.key -in expired.csr -out expired.crt -startdate 20200101000000Z -enddate 20210101000000Z -notext");
+run("openssl req -new -key other.key -subj /CN=old-authority -out old.csr && openssl ca -batch -config ca.cnf -cert ca.crt -keyfile ca.key -in old.csr -out old.crt -startdate 20200101000000Z -enddate 20210101000000Z -notext");
+run("openssl ec -in alice.key -aes256 -passout pass:opensesame -out alice.enc");
+
+# It demands certificates, and tells who came, and on which connection.
+open(my $script, '>', "$dir/server.js") or die $!;
+print $script <<'JS';
+const https = require('https'), fs = require('fs');
+const read = n => fs.readFileSync(`${process.argv[2]}/${n}`);
+let connections = 0;
+const server = https.createServer({ key: read('server.key'), cert: read('server.crt'), ca: read('ca.crt'), requestCert: true, rejectUnauthorized: process.argv[3] === 'strict' }, (request, response) => {
+	const peer = request.socket.getPeerCertificate();
+	let body = '';
+	request.on('data', d => body += d);
+	request.on('end', () => {
+		const line = { who: peer.subject ? peer.subject.CN : null, connection: request.socket.number, path: request.url, key: request.headers['x-api-key'] };
+		fs.appendFileSync(`${process.argv[2]}/${process.argv[4]}`, JSON.stringify(line) + '\n');
+		response.end('ok');
+	});
+});
+server.on('secureConnection', s => { s.number = ++connections; });
+server.listen(0, '127.0.0.1', () => console.log(server.address().port));
+JS
+close $script;
+chmod 0755, $dir;
+my (@pids, @handles);
+sub serve
+{
+	my ($mode, $log) = @_;
+	my $pid = open(my $out, '-|', 'node', "$dir/server.js", $dir, $mode, $log) or die $!;
+	push @pids, $pid;
+	push @handles, $out;		# closing it would wait for the server to end
+	chomp(my $port = <$out>);
+	return "https://127.0.0.1:$port";
+}
+sub seen { my ($log) = @_; return -e "$dir/$log" ? map { decode_json($_) } split /\n/, slurp_file("$dir/$log") : (); }
+my $strict = serve('strict', 'strict.log');
+my $lax = serve('lax', 'lax.log');
+
+sub secret { my ($name, $value) = @_; sql("select postrider.set_secret('$name', \$pem\$$value\$pem\$)"); }
+secret("$_-cert", pem("$_.crt")), secret("$_-key", pem("$_.key")) for qw(alice bob mallory);
+secret('expired-cert', pem('expired.crt'));
+secret('encrypted-key', pem('alice.enc'));
+secret('phrase', 'opensesame');
+secret('wrong-phrase', 'opensesamen');
+secret('text', 'no certificate at all');
+sub endpoint
+{
+	my ($name, $url, $ca, $auth) = @_;
+	sql("insert into postrider.endpoint (name, url, ca_certificate, auth) values ('$name', '$url/$name', "
+		. ($ca ? '$pem$' . pem($ca) . '$pem$' : 'null') . ', ' . ($auth ? "'$auth'" : 'null') . ')');
+}
+sub mutual { my ($cert, $key, $more) = @_; return qq({"type": "mutual_tls", "certificate": "$cert", "key": "$key"@{[$more // '']}}); }
+
+# A private authority, for this endpoint only
+endpoint('trusted', $lax, 'ca.crt');
+is(test("'trusted'")->{outcome}, 'delivered', 'a server whose authority the endpoint trusts');
+endpoint('system', $lax);
+my $result = test("'system'");
+is($result->{outcome}, 'retry', 'without it, nobody vouches for the server');
+like($result->{error}, qr/certificate/i, 'and the error says so');
+endpoint('wrong', $lax, 'other.crt');
+like(test("'wrong'")->{error}, qr/certificate/i, 'another authority does not vouch for it');
+run('cat other.crt ca.crt > bundle.crt');
+endpoint('bundle', $lax, 'bundle.crt');
+is(test("'bundle'")->{outcome}, 'delivered', 'one of a bundle does');
+is((seen('lax.log'))[0]{who}, undef, 'no certificate is shown without being asked for');
+
+# Certificates of the client
+endpoint('alice', $strict, 'ca.crt', mutual('alice-cert', 'alice-key'));
+is(test("'alice'")->{outcome}, 'delivered', 'a client with a certificate');
+is((seen('strict.log'))[-1]{who}, 'alice', 'is known');
+endpoint('encrypted', $strict, 'ca.crt', mutual('alice-cert', 'encrypted-key', ', "passphrase": "phrase"'));
+is(test("'encrypted'")->{outcome}, 'delivered', 'the key may be encrypted');
+endpoint('nobody', $strict, 'ca.crt');
+is(test("'nobody'")->{outcome}, 'retry', 'without a certificate the server hangs up');
+endpoint('mallory', $strict, 'ca.crt', mutual('mallory-cert', 'mallory-key'));
+is(test("'mallory'")->{outcome}, 'retry', 'as with one of another authority');
+sql("select postrider.set_secret('chain', \$pem\$" . pem('alice.crt') . pem('ca.crt') . "\$pem\$)");
+endpoint('chain', $strict, 'ca.crt', '[{"type": "api_key", "secret": "phrase"}, ' . mutual('chain', 'alice-key') . ']');
+is(test("'chain'")->{outcome}, 'delivered', 'with its chain, and with a key besides');
+is((seen('strict.log'))[-1]{key}, 'opensesame', 'which arrives');
+
+# What does not fit
+my $no = 0;
+sub refused
+{
+	my ($auth, $error, $what) = @_;
+	my $written = said("insert into postrider.endpoint (name, url, auth) values ('never', 'https://example.com/', '$auth')");
+	like($written, qr/ERROR:  auth of endpoint "never" cannot be used: \Q$error\E$/m, "$what: refused when it is written");
+	unlike($written, qr/opensesame|PRIVATE/, 'without anything secret');
+	# The secrets may change later.
+	sql("set session_replication_role = replica; insert into postrider.endpoint (name, url, ca_certificate, auth) values ('bad" . ++$no . "', '$strict/bad', \$pem\$" . pem('ca.crt') . "\$pem\$, '$auth')");
+	sql("update postrider.endpoint set description = 'wakes the worker' where name = 'bad$no'");
+	my $bad = test("'bad$no'");
+	is("$bad->{outcome} $bad->{error}", "retry $error", $what);
+	unlike(encode_json($bad), qr/opensesame|PRIVATE/, 'and nothing secret');
+}
+my $before = seen('strict.log');
+refused(mutual('alice-cert', 'bob-key'), 'the certificate in secret "alice-cert" does not fit the private key in secret "bob-key"', 'a key that is not that of the certificate');
+refused(mutual('expired-cert', 'alice-key'), 'the certificate in secret "expired-cert" has expired on 2021-01-01: /CN=expired', 'an expired certificate');
+refused(mutual('text', 'alice-key'), 'secret "text" has no certificate in PEM in it', 'no certificate');
+refused(mutual('alice-cert', 'text'), 'secret "text" has no private key in PEM in it', 'no key');
+refused(mutual('alice-cert', 'encrypted-key'), 'the private key in secret "encrypted-key" is encrypted, and no passphrase is given', 'no passphrase');
+refused(mutual('alice-cert', 'encrypted-key', ', "passphrase": "wrong-phrase"'), 'the private key in secret "encrypted-key" cannot be read: is the passphrase right?', 'a wrong passphrase');
+is(scalar(seen('strict.log')), $before, 'none of them got as far as the server');
+like(said("update postrider.endpoint set ca_certificate = \$pem\$" . pem('old.crt') . "\$pem\$ where name = 'alice'"), qr/ERROR:  ca_certificate of endpoint "alice" has a certificate that has expired on 2021-01-01: \/CN=old-authority\n/, 'an expired authority is refused when it is written');
+my $error = said("set log_statement = 'none'; update postrider.endpoint set ca_certificate = \$pem\$" . pem('ca.key') . "\$pem\$ where name = 'alice'");
+like($error, qr/ERROR:  ca_certificate of endpoint "alice" has a private key in it/, 'as is a key');
+(my $line) = pem('ca.key') =~ /^([A-Za-z0-9+\/]{20,})/m;
+unlike($error . slurp_file($node->logfile), qr/\Q$line\E/, 'which is not in the error, nor in the log');
+
+# Deliveries: connections are kept, and never shared between those who are somebody else.
+my $count = seen('lax.log');
+endpoint('as-alice', $lax, 'ca.crt', mutual('alice-cert', 'alice-key'));
+endpoint('as-bob', $lax, 'ca.crt', mutual('bob-cert', 'bob-key'));
+endpoint('as-nobody', $lax, 'ca.crt');
+endpoint('untrusting', $lax, 'other.crt');
+sql("update postrider.endpoint set max_in_flight = 1, retry_schedule = '{1 day}'");
+for my $round (1 .. 5)
+{
+	sql("select postrider.send(name, '{}') from postrider.endpoint where name like 'as-%' or name = 'untrusting' order by random()");
+	ok(PostriderTest::wait_for($node, "select count(*) from postrider.attempt", 4 * $round), "round $round");
+}
+is(sql("select string_agg(distinct a.outcome, ' ') from postrider.attempt a join postrider.endpoint e on e.id = a.endpoint_id where e.name = 'untrusting'"), 'retry', 'no connection of another carries what does not trust the server');
+my (%who, %connections);
+for (splice @{ [ seen('lax.log') ] }, $count)
+{
+	next unless $_->{path} =~ m{^/as-(.*)};
+	$who{$1}{ $_->{who} // 'nobody' }++;
+	$connections{ $_->{connection} }{$1} = 1;
+}
+is_deeply(\%who, { alice => { alice => 5 }, bob => { bob => 5 }, nobody => { nobody => 5 } }, 'each is who it is');
+is_deeply([ map { scalar keys %$_ } values %connections ], [ 1, 1, 1 ], 'on one connection of its own');
+
+# A new certificate, by a new version of its secret
+sql("select postrider.set_secret('alice-cert', \$pem\$" . pem('bob.crt') . "\$pem\$), postrider.set_secret('alice-key', \$pem\$" . pem('bob.key') . "\$pem\$)");
+sql("select postrider.send('as-alice', '{}')");
+ok(PostriderTest::wait_for($node, "select count(*) from postrider.attempt where outcome = 'delivered'", 16), 'after a change of the secret');
+is((seen('lax.log'))[-1]{who}, 'bob', 'the new certificate is shown');
+
+kill 'TERM', @pids;
+$node->stop('fast');
+done_testing();
