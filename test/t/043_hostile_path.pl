@@ -137,7 +137,7 @@ my %call = (
 	replay => q{'order.**', '-infinity', 'infinity', 'e'}, retry => q{null, 'f'}, cancel => q{null, 'f', null, null, null, null, null, '$.n > 0'}, purge => q{null, 'f'}, pause => q{'e'}, resume => q{'e'},
 	export_config => q{}, apply_config => q{'{}', true}, make_partition => q{'2031-01-01', false}, maintain_partitions => q{'7 days', true}, map => q{'{"a": 1}', '{"fields": [{"to": "b", "from": "$.a"}]}'});
 my %value = (text => q{'order.paid'}, jsonb => q{'{}'}, json => q{'{}'}, uuid => q{'01a223a6-31b7-7cbb-a992-9e373967ffad'}, integer => '1', bigint => '1', smallint => '1', boolean => 'true', jsonpath => q{'$.n > 0'},
-	regclass => q{'public.watched'}, regprocedure => q{'public.handler(postrider.message)'}, name => q{'id'}, 'text[]' => q{'{insert}'}, 'name[]' => q{'{id}'}, 'timestamp with time zone' => q{'2026-01-01 00:00:00+00'},
+	regclass => q{'public.watched'}, regprocedure => q{'public.handler(postrider.message)'}, name => q{'id'}, 'text[]' => q{'{insert}'}, 'name[]' => q{'{id}'}, 'uuid[]' => q{'{01a223a6-31b7-7cbb-a992-9e373967ffad}'}, 'jsonpath[]' => q{'{$.n}'}, 'timestamp with time zone' => q{'2026-01-01 00:00:00+00'},
 	interval => q{'1 day'}, date => q{'2026-01-01'}, 'double precision' => '1', bytea => q{'a'});
 my @functions = map { [ split /\t/, $_, -1 ] } split /\n/, sql(q{select p.proname || E'\t' || coalesce((select string_agg(format_type(t, null), ';' order by n) from unnest(p.proargtypes::oid[]) with ordinality as u(t, n)), '') || E'\t' || p.prorettype::regtype
 	from pg_proc p join pg_depend d on d.objid = p.oid and d.classid = 'pg_proc'::regclass and d.deptype = 'e' join pg_extension e on e.oid = d.refobjid and e.extname = 'postrider' order by 1});
