@@ -184,8 +184,13 @@ get_capture(TriggerData *data)
 	}
 	if (!capture->valid)
 	{
+		/*
+		 * A cast of a column to json is code of somebody's: it may have changed the
+		 * table and written to it, so that we are called within a call that still
+		 * uses this.
+		 */
 		if (capture->context)
-			MemoryContextDelete(capture->context);
+			MemoryContextSetParent(capture->context, TopTransactionContext);
 		capture->context = NULL;
 		fill_capture(capture, data->tg_trigger, data->tg_relation);
 	}

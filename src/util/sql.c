@@ -70,6 +70,13 @@ postrider_sql_pin_search_path(void)
 							 true, 0, false);
 }
 
+/* Settings of the database or of a role must not choose what our statements mean. */
+void
+postrider_sql_pin_process(void)
+{
+	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_SUSET, PGC_S_OVERRIDE);
+}
+
 void
 postrider_sql_enter(SqlScope *scope)
 {

@@ -51,6 +51,12 @@ typedef struct SqlScope
 extern void postrider_sql_begin(const char *activity);
 extern void postrider_sql_commit(void);
 
+/*
+ * For a process of ours, before its first statement: pins search_path for good, whatever
+ * ALTER DATABASE or ALTER ROLE ... SET says.
+ */
+extern void postrider_sql_pin_process(void);
+
 /* Pins search_path until the end of the GUC nest level. */
 extern void postrider_sql_pin_search_path(void);
 

@@ -125,6 +125,7 @@ postrider_trial_main(Datum main_arg)
 	dsm_pin_mapping(handle);
 	segment = dsm_segment_address(handle);
 	BackgroundWorkerInitializeConnectionByOid(segment->database, InvalidOid, 0);
+	postrider_sql_pin_process();
 	PG_TRY();
 	{
 		answer(segment);

@@ -653,7 +653,7 @@ start(WorkerSlot *slot)
 	postrider_step_start();
 	postrider_function_call_start();
 	before_shmem_exit(leave_health, 0);
-	set_option("search_path", "pg_catalog, pg_temp");
+	postrider_sql_pin_process();
 	set_option("synchronous_commit", "off");
 
 	/* All our statements are look-ups; they must not depend on statistics. */
