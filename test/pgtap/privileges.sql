@@ -38,6 +38,25 @@ select 'columns of ' || p.name || ': ' || p.columns, string_agg(p.role, ' ' orde
 from part p group by p.name, p.columns, p.privilege;
 create temp table expected (line text);
 copy expected from stdin;
+admin payload_reader | execute | function mask(text, jsonb)
+admin payload_reader | execute | function mask_payload(jsonb, jsonpath[])
+admin payload_reader | execute | function mask_string(text, jsonb, jsonpath[])
+admin payload_reader | execute | function sensitive_paths(text)
+admin | delete | relation payload_retention
+admin | delete | relation sensitive_field
+admin | execute | function erase(text, jsonpath, text, text, text)
+admin | execute | function mark_sensitive(regclass, name[], text)
+admin | execute | function sensitive_path_problem(jsonpath)
+admin | insert | relation payload_retention
+admin | insert | relation sensitive_field
+admin | select | relation erasure
+admin | select | relation payload_retention
+admin | select | relation sensitive_field
+admin | update | relation payload_retention
+admin | update | relation sensitive_field
+payload_reader | execute | function export_subject(text, jsonpath, text, text)
+payload_reader | select | relation dead_letter_masked
+payload_reader | select | relation message_masked
 admin | delete | relation dead_letter
 admin | delete | relation endpoint
 admin | delete | relation mapping
