@@ -19,7 +19,7 @@ PG_FUNCTION_INFO_V1(postrider_public_key);
 static SqlStatement find_secret = {
 	.text =
 	"select s.name from postrider.secret s"
-	" where s.name operator(pg_catalog.=) $1",
+	" where s.name operator(pg_catalog.=) $1 and postrider.sees_tenant(s.tenant)",
 	.argument_count = 1,
 	.argument_types = {TEXTOID}
 };

@@ -151,6 +151,14 @@ my @attempts = (
 	"select * from postrider.send_test('acme.crm', tenant => 'beta')" => qr/permission denied for tenant/,
 	"select * from postrider.preview('a.b', '{}', tenant => 'beta')" => qr/permission denied for tenant/,
 	"select postrider.rotate_key()" => $denied,
+	"select * from postrider.erase(key => 'beta-only')" => qr/nothing matches/,
+	"select * from postrider.erase(key => 'acme-only', tenant => 'beta')" => qr/permission denied for tenant "beta"/,
+	"select * from postrider.erase(filter => '\$.of starts with \"be\"')" => qr/nothing matches/,
+	"select message_key, data from postrider.export_subject(filter => '\$.of starts with \"be\"')" => qr/^\z/,
+	"select message_key, data from postrider.export_subject(key => 'acme-only', tenant => 'beta')" => qr/permission denied for tenant "beta"/,
+	"insert into postrider.sensitive_field (topic, path) values ('**', '\$.of')" => qr/row-level security/,
+	"insert into postrider.payload_retention (topic, keep) values ('**', '1 s')" => qr/row-level security/,
+	"select postrider.public_key('beta.key')" => qr/does not exist/,
 	"select postrider.on_message('a.b', 'public.seen(postrider.message)', name => 'beta.crm')" => qr/ERROR/);
 as('acme', "create table public.saw (what text);
 	create function public.seen(message postrider.message) returns void language sql as
