@@ -54,9 +54,13 @@ ok(wait_for("select count(*) from postrider.pending where reason = 'retry'", 1),
 ok(wait_for("select count(*) from postrider.delivery where status = 'queued'", 0), 'all else is settled');
 sql("select postrider.emit('other.thing', '{\"a\": 1}')");
 sql("insert into postrider.payload_retention values ('person.*', '1 ms')");
-sql('select pg_reload_conf()');		# has the worker look at once
-ok(wait_for("select count(*) from postrider.message where removed = 'expired' and payload = 'null' and headers is null", 2),
-	'the worker removes payloads that are past their time');
+# A reload has the worker look at once; it leaves alone what its cursor has not passed yet.
+ok(eval {
+	PostriderTest::wait_until(sub {
+		sql('select pg_reload_conf()');
+		sql("select count(*) from postrider.message where removed = 'expired' and payload = 'null' and headers is null") == 2;
+	}, 'payloads are removed');
+}, 'the worker removes payloads that are past their time');
 is(sql("select count(*) from postrider.message where topic in ('other.thing', 'sign.up') and removed is null and payload <> 'null'"), 2, 'of that topic only');
 is(sql("select count(*) from postrider.dead_letter where topic like 'person.%'"), 0, 'with its dead letters');
 is(sql("select payload #>> '{record,plan}' from postrider.pending"), 'lead', 'what is owed keeps a copy');
