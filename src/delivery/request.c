@@ -15,6 +15,7 @@
 #include "delivery/request.h"
 #include "delivery/secure.h"
 #include "util/id.h"
+#include "util/version.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -132,7 +133,7 @@ make_endpoint_headers(const Endpoint *endpoint)
 	char	   *content_type = make_content_type(endpoint);
 	const char *const defaults[] = {
 		"Expect:", "Accept:",	/* curl's own, not to be sent */
-		"User-Agent: postrider/0.1.0",
+		"User-Agent: postrider/" POSTRIDER_VERSION,
 		content_type
 	};
 	struct curl_slist *list = NULL;
