@@ -2,7 +2,7 @@
 # installing packages on.
 
 EXTENSION = postrider
-EXTENSION_VERSION = 0.1.0
+EXTENSION_VERSION = 0.2.0
 MODULE_big = postrider
 OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c))
 SQL_MODULES = prelude access id schema_format schema topic topic_schema convert mapping template secret secret_source endpoint credential secret_source_status subscription message pending \
@@ -29,10 +29,9 @@ sql/$(EXTENSION)--$(EXTENSION_VERSION).sql: $(SQL_MODULES:%=sql/%.sql)
 # PGXS does not track headers.
 $(OBJS): $(wildcard src/*.h src/*/*.h)
 
-# The version stands in four places; a build where they differ is wrong.
+# The version stands in several places; a build where they differ is wrong.
 check-version:
-	@for f in postrider.control META.json CHANGELOG.md; do \
-		grep -q '$(EXTENSION_VERSION)' $$f || { echo "$$f does not have version $(EXTENSION_VERSION)"; exit 1; }; done
+	@tools/check-version $(EXTENSION_VERSION)
 all: check-version
 
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)

@@ -15,7 +15,11 @@
 #include "delivery/request.h"
 #include "delivery/secure.h"
 #include "util/id.h"
+<<<<<<< HEAD
 #include "util/trace.h"
+=======
+#include "util/version.h"
+>>>>>>> a99cfc8ac768ba6cf1ada5c224f24f407692d4f7
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -133,7 +137,7 @@ make_endpoint_headers(const Endpoint *endpoint)
 	char	   *content_type = make_content_type(endpoint);
 	const char *const defaults[] = {
 		"Expect:", "Accept:",	/* curl's own, not to be sent */
-		"User-Agent: postrider/0.1.0",
+		"User-Agent: postrider/" POSTRIDER_VERSION,
 		content_type
 	};
 	struct curl_slist *list = NULL;
