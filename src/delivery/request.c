@@ -15,11 +15,8 @@
 #include "delivery/request.h"
 #include "delivery/secure.h"
 #include "util/id.h"
-<<<<<<< HEAD
 #include "util/trace.h"
-=======
 #include "util/version.h"
->>>>>>> a99cfc8ac768ba6cf1ada5c224f24f407692d4f7
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
