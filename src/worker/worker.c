@@ -48,6 +48,7 @@
 #include "outbox/seed.h"
 #include "outbox/settle.h"
 #include "outbox/shard.h"
+#include "outbox/stats.h"
 #include "pgstat.h"
 #include "portability/instr_time.h"
 #include "postmaster/bgworker.h"
@@ -72,6 +73,7 @@
 #include "worker/secrets.h"
 #include "worker/shmem.h"
 #include "worker/slot.h"
+#include "worker/stats.h"
 #include "worker/step.h"
 #include "worker/wake.h"
 
@@ -322,6 +324,7 @@ settle(bool with_call)
 		totals.next_due = DT_NOBEGIN;
 	postrider_step_commit();
 	postrider_keys_settled();
+	postrider_stats_save(GetCurrentTimestamp(), false);
 	postrider_settle_done(finished);
 	postrider_engine_finished_clear();
 	oldest_finished_at = 0;
@@ -393,16 +396,19 @@ maintain(TimestampTz now)
 {
 	static SqlStatement maintain_partitions = {
 		.text = "select coalesce(postrider.maintain_partitions(make_interval(mins => $1)),"
-		" postrider.expire_payloads())",
-		.argument_count = 1,
-		.argument_types = {INT4OID}
+		" postrider.expire_payloads(), postrider.expire_stats(make_interval(mins => $2)))",
+		.argument_count = 2,
+		.argument_types = {INT4OID, INT4OID}
 	};
 	bool		done = false;
 
 	maintenance_at = TimestampTzPlusMilliseconds(now, MAINTENANCE_MS);
 	PG_TRY();
 	{
-		Datum		values[] = {Int32GetDatum(postrider_retention_minutes)};
+		Datum		values[] = {
+			Int32GetDatum(postrider_retention_minutes),
+			Int32GetDatum(postrider_stats_minutes)
+		};
 
 		postrider_step_begin("maintaining partitions");
 		postrider_sql_run(&maintain_partitions, values, NULL, 1);
@@ -528,7 +534,7 @@ static void
 watch_health(TimestampTz now)
 {
 	static uint64 seen = 0;
-	uint64		activity = config_loaded +
+	uint64		activity = config_loaded + postrider_stats_changes() +
 		pg_atomic_read_u64(&counters->delivered) + pg_atomic_read_u64(&counters->retried) +
 		pg_atomic_read_u64(&counters->dead) +
 		((uint64) pg_atomic_read_u32(&counters->queued) << 32) +
@@ -540,7 +546,7 @@ watch_health(TimestampTz now)
 		postrider_keep_touch(now);
 	}
 	seen = activity;
-	postrider_health_publish(now);
+	postrider_health_publish(now, false);
 	postrider_keep_save(now, false);
 }
 
@@ -582,6 +588,7 @@ work(void)
 	postrider_secrets_care(now);
 	postrider_careful_acquit(now);
 	postrider_careful_forget_if_well(now);
+	postrider_stats_save(now, false);
 	if (checkpoint_at <= now)
 		checkpoint(now, false);
 	if (maintenance_at <= now && postrider_shard_number() == 0)
@@ -613,7 +620,7 @@ wait_ms(void)
 	deadline = Min(deadline, Min(postrider_health_due(), postrider_keep_due()));
 	deadline = Min(deadline, Min(postrider_keys_due(), postrider_function_call_deadline()));
 	deadline = Min(deadline, postrider_credentials_due());
-	deadline = Min(deadline, postrider_secrets_due());
+	deadline = Min(deadline, Min(postrider_secrets_due(), postrider_stats_due()));
 	if (postrider_shard_number() == 0)
 		deadline = Min(deadline, maintenance_at);
 	result = deadline <= now ? 0 : TimestampDifferenceMilliseconds(now, deadline);
@@ -695,6 +702,7 @@ finish_up(void)
 	if (!dlist_is_empty(postrider_engine_events()))
 		postrider_announce_events();
 	checkpoint(GetCurrentTimestamp(), true);
+	postrider_stats_save(GetCurrentTimestamp(), true);
 	postrider_keep_save(GetCurrentTimestamp(), true);
 	postrider_careful_forget();
 }
@@ -856,7 +864,10 @@ leave_after_error(void)
 		/* The step that was cut short for it is lost, but not what lanes know. */
 		postrider_step_abort();
 		if (counters != NULL)
+		{
+			postrider_stats_save(GetCurrentTimestamp(), true);
 			postrider_keep_save(GetCurrentTimestamp(), true);
+		}
 		postrider_slot_set_clean();
 		proc_exit(0);
 	}
