@@ -118,6 +118,7 @@ typedef struct HealthEntry
 	TimestampTz last_success_at;
 	TimestampTz last_error_at;
 	char		last_error[LANE_ERROR_BYTES];
+	char		last_error_code[LANE_ERROR_CODE_BYTES];
 	TimestampTz minute;			/* of stats; DT_NOBEGIN: there are none */
 	EndpointStats stats;		/* what is not yet in delivery_stats */
 } HealthEntry;
