@@ -1,7 +1,7 @@
 # PostriderMonitor: Prometheus and what it scrapes, for the TAP tests.
 #
 #   my $server = PostriderMonitor::serve('command');        # port of a server that runs it for each request
-#   my $prometheus = PostriderMonitor->start(9100, 9101);   # scrapes these ports each second
+#   my $prometheus = PostriderMonitor->start(9100, 9101);   # scrapes these ports every 3 seconds
 #   $prometheus->query('up')                                # list of {metric => {}, value => []}
 #   PostriderMonitor::run_command($input, 'command', ...)   # (status, output)
 #   PostriderMonitor::parse($text)                          # OpenMetrics: (families, error)
@@ -64,7 +64,7 @@ sub start
 	my $targets = join ', ', map { "'127.0.0.1:$_'" } @ports;
 	open(my $config, '>', "$self->{dir}/prometheus.yml") or die $!;
 	print $config <<CONFIG;
-global: {scrape_interval: 1s, scrape_timeout: 1s}
+global: {scrape_interval: 3s, scrape_timeout: 3s}
 scrape_configs: [{job_name: postrider, static_configs: [{targets: [$targets]}]}]
 CONFIG
 	close $config;
