@@ -36,7 +36,7 @@ all: check-version
 
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: check-version bench fuzz test-faults test-memory demo demo-stop test build-and-install
+.PHONY: reference check-version bench fuzz test-faults test-memory demo demo-stop test build-and-install
 
 build-and-install:
 	$(MAKE) -s all
@@ -78,6 +78,12 @@ demo:
 	test/setup/install-packages build
 	$(MAKE) -s build-and-install
 	test/demo/run start
+
+# The chapters of README.md and doc/ that are made of comments in the database.
+reference:
+	test/setup/install-packages build
+	$(MAKE) -s build-and-install
+	tools/reference
 
 demo-stop:
 	test/demo/run stop
