@@ -479,6 +479,8 @@ note_result(Lane *lane, const AttemptResult *result, TimestampTz now)
 		strlcpy(lane->last_error, result->error ? result->error : "", sizeof(lane->last_error));
 	lane->last_error[pg_mbcliplen(lane->last_error, strlen(lane->last_error),
 								  sizeof(lane->last_error) - 1)] = '\0';
+	strlcpy(lane->last_error_code, result->error_code ? result->error_code : "",
+			sizeof(lane->last_error_code));
 	lane->last_error_at = now;
 }
 
