@@ -116,11 +116,11 @@ static int32
 make_room(const SecretOrder *order)
 {
 	Datum		values[] = {order->values[0], order->overlap};
-	Datum		names[] = {order->values[0], order->values[4]};
-	char		nulls[] = {' ', order->nulls[4], '\0'};
+	Datum		row[] = {order->values[0], order->values[4]};
+	char		row_nulls[] = {' ', order->nulls[4]};
 	int32		last;
 
-	(void) postrider_sql_run(&insert_secret, names, nulls, 0);
+	(void) postrider_sql_run(&insert_secret, row, row_nulls, 0);
 	(void) postrider_sql_run(&lock_secret, values, NULL, 0);
 	(void) postrider_sql_run(&select_last, values, NULL, 0);
 	last = postrider_sql_int32(0, 0);
