@@ -43,7 +43,9 @@ grant execute on function
 	postrider.worker_status(),
 	postrider.endpoint_status(),
 	postrider.progress_status(),
-	postrider.readable_error(text, text)
+	postrider.readable_error(text, text),
+	postrider.timeline(uuid),
+	postrider.span_id(uuid, integer, timestamptz)
 to postrider_reader, postrider_admin;
 grant select (id, xid, topic, endpoint, key, tenant, deliver_at, expires_at, traceparent, priority)
 	on postrider.message to postrider_reader, postrider_admin;
@@ -56,6 +58,17 @@ grant select (message_id, endpoint_id, reason, attempts, status_code, error_code
 	on postrider.dead_letter to postrider_reader, postrider_admin;
 grant select (id, name, tenant, enabled, disabled_reason, paused_at, pause_reason, description, created_at)
 	on postrider.endpoint to postrider_reader;
+
+-- What needs a person.
+grant select on postrider.problem to postrider_reader, postrider_admin;
+grant execute on function
+	postrider.problems(),
+	postrider.problem_kinds()
+to postrider_reader, postrider_admin;
+grant execute on function
+	postrider.repair_partition(date),
+	postrider.wake()
+to postrider_admin;
 
 -- Payloads, headers, responses, and errors that quote them.
 grant select on postrider.message, postrider.attempt, postrider.pending, postrider.dead_letter
