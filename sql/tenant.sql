@@ -136,6 +136,9 @@ create policy tenant on postrider.config_history for select
 	using (postrider.bound_tenant() is null
 		or postrider.sees_tenant(tenant));
 create policy tenant on postrider.erasure for select using (postrider.sees_tenant(tenant));
+create policy tenant on postrider.tenant for select using (postrider.sees_tenant(name));
+create policy tenant_write on postrider.tenant
+	using (postrider.bound_tenant() is null);
 
 do $$
 declare

@@ -17,8 +17,9 @@
 #include "outbox/access.h"
 #include "outbox/deduplication.h"
 #include "outbox/emit.h"
-#include "outbox/seed.h"
 #include "outbox/endpoint.h"
+#include "outbox/seed.h"
+#include "outbox/tenant_limit.h"
 #include "outbox/topic_schema.h"
 #include "policy/priority.h"
 #include "tcop/utility.h"
@@ -189,6 +190,7 @@ emit_one(NewMessage *message, const char *scope, text *dedup_key,
 		postrider_append_end(state);
 		PG_RETURN_UUID_P(id);
 	}
+	postrider_tenant_count_message(message->tenant);
 	postrider_emit_message(state, message);
 	postrider_emit_end(state);
 	*id = message->id;
@@ -215,6 +217,7 @@ postrider_emit(PG_FUNCTION_ARGS)
 	read_arguments(fcinfo, 1, &message);
 	read_priority(fcinfo, 8, &message);
 	postrider_payload_require_size(message.payload, topic);
+	postrider_tenant_require_size(message.tenant, message.payload, topic);
 	postrider_topic_schema_check(topic, message.payload);
 	return emit_one(&message, topic, optional_text(fcinfo, 6), "emit()");
 }
@@ -243,6 +246,7 @@ postrider_send(PG_FUNCTION_ARGS)
 	read_arguments(fcinfo, 1, &message);
 	read_priority(fcinfo, 9, &message);
 	postrider_payload_require_size(message.payload, topic);
+	postrider_tenant_require_size(message.tenant, message.payload, topic);
 	postrider_endpoint_require(message.endpoint, message.tenant);
 	postrider_topic_schema_check(topic, message.payload);
 	return emit_one(&message, psprintf("%s@%s", topic, endpoint),

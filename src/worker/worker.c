@@ -69,6 +69,7 @@
 #include "worker/keep.h"
 #include "worker/keys.h"
 #include "worker/rate_group.h"
+#include "worker/tenant_rate.h"
 #include "worker/secrets.h"
 #include "worker/shmem.h"
 #include "worker/slot.h"
@@ -136,8 +137,8 @@ endpoint_changed(Endpoint *endpoint, bool is_new)
 	if (is_new)
 		endpoint->lane = postrider_lane_create(endpoint);
 	postrider_governor_configure(&endpoint->lane->governor, &endpoint->policy,
-								 shared_rate ? postrider_rate_group(name, shared_rate, now) : NULL,
-								 now);
+								 shared_rate ? postrider_rate_group(RATE_OF_GROUP, name, shared_rate, now) : NULL,
+								 postrider_tenant_rate(endpoint->tenant, now), now);
 	if (is_new)
 		postrider_keep_load_endpoint(endpoint, now);
 	else if (endpoint->enabled && !endpoint->lane->was_enabled)
@@ -164,6 +165,8 @@ refresh_config(void)
 		postrider_pending_cancel_orphans();
 		postrider_endpoint_state_delete_orphans();
 	}
+	if (postrider_shard_number() == 0)
+		postrider_tenant_rates_keep_messages(GetCurrentTimestamp());
 	postrider_pending_release();
 	if (postrider_credentials_look_at_secrets(GetCurrentTimestamp()))
 		postrider_engine_credentials_changed(GetCurrentTimestamp());
@@ -528,6 +531,7 @@ static void
 watch_health(TimestampTz now)
 {
 	static uint64 seen = 0;
+	static uint64 messages_seen = 0;
 	uint64		activity = config_loaded +
 		pg_atomic_read_u64(&counters->delivered) + pg_atomic_read_u64(&counters->retried) +
 		pg_atomic_read_u64(&counters->dead) +
@@ -540,6 +544,9 @@ watch_health(TimestampTz now)
 		postrider_keep_touch(now);
 	}
 	seen = activity;
+	if (pg_atomic_read_u64(&counters->messages_read) != messages_seen)
+		postrider_keep_touch(now);
+	messages_seen = pg_atomic_read_u64(&counters->messages_read);
 	postrider_health_publish(now);
 	postrider_keep_save(now, false);
 }
@@ -586,6 +593,7 @@ work(void)
 		checkpoint(now, false);
 	if (maintenance_at <= now && postrider_shard_number() == 0)
 		maintain(now);
+	postrider_tenant_rates_touch(now);
 	if (look_at <= now)
 	{
 		look_at = TimestampTzPlusMilliseconds(now, LOOK_MS);

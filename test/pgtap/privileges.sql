@@ -62,6 +62,10 @@ admin | delete | relation endpoint
 admin | delete | relation mapping
 admin | delete | relation schema
 admin | delete | relation subscription
+admin | delete | relation tenant
+admin | insert | relation tenant
+admin | select | relation tenant
+admin | update | relation tenant
 admin | delete | relation topic
 admin | delete | relation topic_version
 admin | execute | function acting_role()
