@@ -2,11 +2,11 @@
 # installing packages on.
 
 EXTENSION = postrider
-EXTENSION_VERSION = 0.1.0
+EXTENSION_VERSION = 0.2.0
 MODULE_big = postrider
 OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c))
 SQL_MODULES = prelude access id schema_format schema topic topic_schema convert mapping template secret secret_source endpoint credential secret_source_status subscription message pending \
-	cursor partition emit watch control erase sensitive explain response trial on_message status health secret_use config_history config_document config_apply tenant_limits tenant grants
+	cursor partition emit watch control erase sensitive explain response trial on_message status health secret_use timeline config_history config_document config_apply tenant_limits tenant grants
 DATA_built = sql/$(EXTENSION)--$(EXTENSION_VERSION).sql
 
 PG_CPPFLAGS = -I$(srcdir)/src $(shell curl-config --cflags 2>/dev/null)
@@ -29,15 +29,14 @@ sql/$(EXTENSION)--$(EXTENSION_VERSION).sql: $(SQL_MODULES:%=sql/%.sql)
 # PGXS does not track headers.
 $(OBJS): $(wildcard src/*.h src/*/*.h)
 
-# The version stands in four places; a build where they differ is wrong.
+# The version stands in several places; a build where they differ is wrong.
 check-version:
-	@for f in postrider.control META.json CHANGELOG.md; do \
-		grep -q '$(EXTENSION_VERSION)' $$f || { echo "$$f does not have version $(EXTENSION_VERSION)"; exit 1; }; done
+	@tools/check-version $(EXTENSION_VERSION)
 all: check-version
 
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: check-version bench fuzz test-faults test-memory demo demo-stop test build-and-install
+.PHONY: reference check-version bench fuzz test-faults test-memory demo demo-stop test build-and-install
 
 build-and-install:
 	$(MAKE) -s all
@@ -79,6 +78,12 @@ demo:
 	test/setup/install-packages build
 	$(MAKE) -s build-and-install
 	test/demo/run start
+
+# The chapters of README.md and doc/ that are made of comments in the database.
+reference:
+	test/setup/install-packages build
+	$(MAKE) -s build-and-install
+	tools/reference
 
 demo-stop:
 	test/demo/run stop

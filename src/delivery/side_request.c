@@ -16,6 +16,7 @@
 #include "security/scrub.h"
 #include "security/secret_set.h"
 #include "util/text.h"
+#include "util/version.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -104,7 +105,7 @@ set_headers(SideRequest *side, const CredentialRequest *request)
 	ListCell   *cell;
 
 	side->headers = curl_slist_append(NULL, "Expect:");
-	side->headers = curl_slist_append(side->headers, "User-Agent: postrider/0.1.0");
+	side->headers = curl_slist_append(side->headers, "User-Agent: postrider/" POSTRIDER_VERSION);
 	side->headers = curl_slist_append(side->headers, "Accept: application/json");
 	foreach(cell, request->headers)
 	{

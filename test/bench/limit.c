@@ -152,7 +152,7 @@ make_headers(void)
 		"webhook-timestamp: 1763886468",
 		"webhook-signature: v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
 		"Expect:", "Accept:",
-		"User-Agent: postrider/0.1.0",
+		"User-Agent: postrider/0.2.0",
 		"Content-Type: application/json"
 	};
 	struct curl_slist *list = NULL;

@@ -3,7 +3,7 @@ import { Pool } from "undici";
 
 const headers = {
 	"content-type": "application/json",
-	"user-agent": "postrider/0.1.0",
+	"user-agent": "postrider/0.2.0",
 	"webhook-id": "019aafe2-7f5c-7d3c-8a35-6f8f1e0b4c11",
 	"webhook-timestamp": "1763886468",
 };
