@@ -29,7 +29,7 @@
 
 #define PUBLISH_MS 200
 
-#define HEALTH_COLUMNS 16
+#define HEALTH_COLUMNS 17
 
 PG_FUNCTION_INFO_V1(postrider_endpoint_status);
 
@@ -129,6 +129,7 @@ copy_lane(HealthEntry *entry, Lane *lane, TimestampTz now)
 	entry->last_success_at = lane->last_success_at;
 	entry->last_error_at = lane->last_error_at;
 	memcpy(entry->last_error, lane->last_error, sizeof(entry->last_error));
+	memcpy(entry->last_error_code, lane->last_error_code, sizeof(entry->last_error_code));
 	copy_rate(entry, &lane->governor, now);
 	copy_tenant_rate(entry, lane, now);
 }
@@ -260,6 +261,7 @@ put_row(ReturnSetInfo *result, const HealthEntry *entry)
 	PUT(TimestampTzGetDatum(entry->last_success_at), entry->last_success_at == 0);
 	PUT(CStringGetTextDatum(entry->last_error), entry->last_error[0] == '\0');
 	PUT(TimestampTzGetDatum(entry->last_error_at), entry->last_error_at == 0);
+	PUT(CStringGetTextDatum(entry->last_error_code), entry->last_error_code[0] == '\0');
 	PUT(BoolGetDatum(entry->tenant_waits), false);
 #undef PUT
 	Assert(column == HEALTH_COLUMNS);
