@@ -70,6 +70,15 @@ grant execute on function
 	postrider.wake()
 to postrider_admin;
 
+grant select on postrider.metric_endpoint, postrider.metric_worker, postrider.metric_secret, postrider.metric_credential,
+	postrider.metric_log
+to postrider_reader, postrider_admin;
+grant execute on function
+	postrider.metric_families(),
+	postrider.metric_labels(text[], text[]),
+	postrider.metrics(text)
+to postrider_reader, postrider_admin;
+
 -- Payloads, headers, responses, and errors that quote them.
 grant select on postrider.message, postrider.attempt, postrider.pending, postrider.dead_letter
 to postrider_payload_reader;

@@ -38,6 +38,14 @@ select 'columns of ' || p.name || ': ' || p.columns, string_agg(p.role, ' ' orde
 from part p group by p.name, p.columns, p.privilege;
 create temp table expected (line text);
 copy expected from stdin;
+admin reader | execute | function metric_families()
+admin reader | execute | function metric_labels(text[], text[])
+admin reader | execute | function metrics(text)
+admin reader | select | relation metric_credential
+admin reader | select | relation metric_endpoint
+admin reader | select | relation metric_log
+admin reader | select | relation metric_secret
+admin reader | select | relation metric_worker
 admin payload_reader | execute | function mask(text, jsonb)
 admin payload_reader | execute | function mask_payload(jsonb, jsonpath[])
 admin payload_reader | execute | function mask_string(text, jsonb, jsonpath[])
