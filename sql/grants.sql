@@ -40,6 +40,7 @@ grant execute on function postrider.require_owner(regclass) to postrider_writer,
 grant select on postrider.delivery, postrider.worker, postrider.endpoint_health, postrider.progress
 to postrider_reader, postrider_admin;
 grant execute on function
+	postrider.library_version(),
 	postrider.worker_status(),
 	postrider.endpoint_status(),
 	postrider.progress_status(),
