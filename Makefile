@@ -6,7 +6,9 @@ EXTENSION_VERSION = 0.2.0
 MODULE_big = postrider
 OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c))
 SQL_MODULES = prelude access id schema_format schema topic topic_schema convert mapping template secret secret_source endpoint credential secret_source_status subscription message pending \
-	cursor partition emit watch control erase sensitive explain response trial on_message status health secret_use config_history config_document config_apply version tenant grants
+	cursor partition emit watch control erase sensitive explain response trial on_message status health secret_use timeline config_history config_document config_apply \
+	version \
+	tenant grants
 UPDATES = $(notdir $(wildcard sql/update/*--$(EXTENSION_VERSION).sql))
 DATA_built = sql/$(EXTENSION)--$(EXTENSION_VERSION).sql $(UPDATES:%=sql/%)
 
@@ -43,7 +45,7 @@ all: check-version
 
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: check-version bench fuzz test-faults test-memory demo demo-stop test build-and-install
+.PHONY: reference check-version bench fuzz test-faults test-memory demo demo-stop test build-and-install
 
 build-and-install:
 	$(MAKE) -s all
@@ -85,6 +87,12 @@ demo:
 	test/setup/install-packages build
 	$(MAKE) -s build-and-install
 	test/demo/run start
+
+# The chapters of README.md and doc/ that are made of comments in the database.
+reference:
+	test/setup/install-packages build
+	$(MAKE) -s build-and-install
+	tools/reference
 
 demo-stop:
 	test/demo/run stop

@@ -44,7 +44,9 @@ grant execute on function
 	postrider.worker_status(),
 	postrider.endpoint_status(),
 	postrider.progress_status(),
-	postrider.readable_error(text, text)
+	postrider.readable_error(text, text),
+	postrider.timeline(uuid),
+	postrider.span_id(uuid, integer, timestamptz)
 to postrider_reader, postrider_admin;
 grant select (id, xid, topic, endpoint, key, tenant, deliver_at, expires_at, traceparent, priority)
 	on postrider.message to postrider_reader, postrider_admin;

@@ -15,6 +15,7 @@
 #include "delivery/request.h"
 #include "delivery/secure.h"
 #include "util/id.h"
+#include "util/trace.h"
 #include "util/version.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -345,30 +346,18 @@ sign(Request *request, Delivery *delivery, TimestampTz now, const char **problem
 									  request->signature + sizeof(signature_name) - 1, problem);
 }
 
-/*
- * W3C Trace Context, section 3.2: 00-trace-parent-flags.  Each attempt is a span of its
- * own in the trace, so it has a new parent id.
- */
-#define TRACEPARENT_LENGTH	55
-#define TRACEPARENT_PARENT	36
-
+/* The attempt is a span in the trace of the message. */
 static char *
-make_traceparent(const char *traceparent)
+make_traceparent(const Delivery *delivery)
 {
-	char	   *line = psprintf("traceparent: %s", traceparent);
-	char	   *parent = line + strlen("traceparent: ") + TRACEPARENT_PARENT;
-	pg_uuid_t	random;
-	char		digits[ID_TEXT_SIZE];
+	const Message *message = delivery->message;
+	char		child[TRACEPARENT_SIZE];
 
-	if (strlen(traceparent) < TRACEPARENT_LENGTH ||
-		!pg_strong_random(random.data, UUID_LEN))
-		return line;
-	random.data[0] |= 1;		/* all zeros is not allowed */
-	postrider_id_text(&random, digits);
-	memcpy(parent, digits, 8);
-	memcpy(parent + 8, digits + 9, 4);
-	memcpy(parent + 12, digits + 14, 4);
-	return line;
+	postrider_traceparent_child(message->traceparent,
+								postrider_trace_span(&message->id, delivery->endpoint->id,
+													 delivery->result.started_at),
+								child);
+	return psprintf("traceparent: %s", child);
 }
 
 /* Ours, but for those that all requests to the endpoint have. */
@@ -387,8 +376,9 @@ make_own_headers(Request *request, const Delivery *delivery)
 	}
 	if (request->signature[0])
 		own[count++].data = request->signature;
-	if (message->traceparent && request->batch_count <= 1)
-		own[count++].data = request->traceparent = make_traceparent(message->traceparent);
+	if (message->traceparent && request->batch_count <= 1 &&
+		postrider_traceparent_is_valid(message->traceparent))
+		own[count++].data = request->traceparent = make_traceparent(delivery);
 	if (endpoint->shape.idempotency_key)
 		own[count++].data = request->idempotency_key =
 			psprintf("%s: %s", endpoint->shape.idempotency_key,

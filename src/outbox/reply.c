@@ -26,8 +26,10 @@
 #include "miscadmin.h"
 #include "outbox/reply.h"
 #include "util/sql.h"
+#include "util/trace.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -152,6 +154,8 @@ emit_one(Delivery *delivery, ReplyForm form)
 		cut ? ' ' : 'n',
 		' ', '\0'
 	};
+	bool		emitted;
+	int			level;
 
 	if (form == REPLY_TRY)
 	{
@@ -159,7 +163,12 @@ emit_one(Delivery *delivery, ReplyForm form)
 			(void) DirectFunctionCall1(jsonb_in, CStringGetDatum(reply->body));
 		return;
 	}
-	if (postrider_sql_run(&emit, values, nulls, 0) == 0 || !postrider_sql_bool(0, 0))
+	level = NewGUCNestLevel();
+	postrider_trace_continue(delivery->message->traceparent, &delivery->message->id, endpoint->id,
+							 result->started_at);
+	emitted = postrider_sql_run(&emit, values, nulls, 0) > 0 && postrider_sql_bool(0, 0);
+	AtEOXact_GUC(true, level);
+	if (!emitted)
 		set_problem(delivery, psprintf("the response was not emitted: the message is a reply to a reply, and so on, %d times",
 									   MAX_HOPS));
 }

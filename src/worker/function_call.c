@@ -39,6 +39,7 @@
 #include "storage/latch.h"
 #include "storage/lock.h"
 #include "util/sql.h"
+#include "util/trace.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -249,7 +250,7 @@ map_payload(Datum message, Delivery *delivery)
  * one of the function's.
  */
 static void
-call(Delivery *delivery, Datum message)
+call(Delivery *delivery, Datum message, TimestampTz started_at)
 {
 	const Endpoint *endpoint = delivery->endpoint;
 	Oid			user;
@@ -276,6 +277,8 @@ call(Delivery *delivery, Datum message)
 	/* What it sees is what the endpoint's tenant does, whoever registered it. */
 	(void) set_config_option("postrider.tenant", endpoint->tenant ? endpoint->tenant : "", PGC_SUSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	postrider_trace_continue(delivery->message->traceparent, &delivery->message->id, endpoint->id,
+							 started_at);
 	function = postrider_function_require(endpoint->function, role);
 	command = psprintf("select %s($1)",
 					   quote_qualified_identifier(get_namespace_name(get_func_namespace(function)),
@@ -374,7 +377,7 @@ call_in_subtransaction(Delivery *delivery, Datum message, CallEnd *end)
 	start_timer(delivery);
 	PG_TRY();
 	{
-		call(delivery, message);
+		call(delivery, message, end->started_at);
 		stop_timer();
 		ReleaseCurrentSubTransaction();
 		end->outcome = OUTCOME_DELIVERED;

@@ -153,6 +153,8 @@ admin reader | execute | function endpoint_status()
 admin reader | execute | function progress_status()
 admin reader | execute | function readable_error(text, text)
 admin reader | execute | function library_version()
+admin reader | execute | function span_id(uuid, integer, timestamp with time zone)
+admin reader | execute | function timeline(uuid)
 admin reader | execute | function worker_status()
 admin reader | execute | function source_credential(jsonb)
 admin reader | select | columns of attempt: message_id started_at endpoint_id duration_ms attempt status_code outcome error_code request_id
