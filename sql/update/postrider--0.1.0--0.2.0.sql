@@ -15,6 +15,10 @@ exception when undefined_function then
 end
 $$;
 
+-- These have more columns.
+drop view postrider.endpoint_health;
+drop function postrider.endpoint_status();
+
 -- changes
 
 -- Nothing is for all.  An ACL that is NULL has never been touched: the object is new.
