@@ -47,6 +47,7 @@ grant execute on function
 	postrider.percentile(bigint[], double precision, real)
 to postrider_reader, postrider_admin;
 grant execute on function
+	postrider.library_version(),
 	postrider.worker_status(),
 	postrider.endpoint_status(),
 	postrider.progress_status(),

@@ -19,6 +19,7 @@
 #include "miscadmin.h"
 #include "outbox/access.h"
 #include "outbox/config.h"
+#include "outbox/version.h"
 #include "util/sql.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -313,7 +314,7 @@ postrider_endpoint_status(PG_FUNCTION_ARGS)
 	bool		bound = postrider_bound_tenant() != NULL;
 	List	   *visible = bound ? visible_endpoints() : NIL;
 
-	InitMaterializedSRF(fcinfo, 0);
+	postrider_begin_rows(fcinfo, HEALTH_COLUMNS);
 	LWLockAcquire(shared->lock, LW_SHARED);
 	for (int i = 0; i < POSTRIDER_MAX_HEALTH; i++)
 	{

@@ -332,6 +332,8 @@ start(WorkerSlot *slot)
 	set_option("plan_cache_mode", "force_generic_plan");
 	set_option("jit", "off");
 
+	postrider_step_await_version();
+
 	postrider_step_begin("starting");
 	postrider_step_exit_if_absent();
 	SetUserIdAndSecContext(postrider_owner(), 0);
