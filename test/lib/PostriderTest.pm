@@ -83,6 +83,25 @@ sub wait_for
 	return $ok;
 }
 
+# The environment for a process whose names lead where names() says: resolver.c, made in a
+# folder of the test's.
+sub resolver
+{
+	my ($dir) = @_;
+	system("gcc -O2 -Wall -Wextra -Werror -fPIC -shared -o $dir/resolver.so $ENV{TESTDIR}/lib/resolver.c -ldl") == 0 or die 'gcc';
+	names($dir, '');
+	return (TEST_NAMES => "$dir/names", LD_PRELOAD => join ' ', grep { $_ } $ENV{LD_PRELOAD}, "$dir/resolver.so");
+}
+
+sub names
+{
+	my ($dir, $text) = @_;
+	open(my $out, '>', "$dir/names.new") or die $!;
+	print $out $text;
+	close $out;
+	rename "$dir/names.new", "$dir/names" or die $!;
+}
+
 # Is the signature of a request right?
 sub verify
 {
