@@ -14,6 +14,8 @@ SQL_MODULES = prelude access id schema_format schema topic topic_schema convert 
 	metrics \
 	version \
 	tenant_limits \
+	dead_letter_summary \
+	status_page \
 	tenant grants
 UPDATES = $(notdir $(wildcard sql/update/*--$(EXTENSION_VERSION).sql))
 DATA_built = sql/$(EXTENSION)--$(EXTENSION_VERSION).sql $(UPDATES:%=sql/%)
