@@ -13,6 +13,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "outbox/stats.h"
+#include "outbox/version.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 #include "worker/health.h"
@@ -52,7 +53,7 @@ postrider_unwritten_stats(PG_FUNCTION_ARGS)
 	HealthEntry *entries;
 	int			count = postrider_health_visible(&entries);
 
-	InitMaterializedSRF(fcinfo, 0);
+	postrider_begin_rows(fcinfo, STATS_COLUMNS);
 	for (int i = 0; i < count; i++)
 	{
 		if (entries[i].minute != DT_NOBEGIN)
