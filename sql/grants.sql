@@ -38,7 +38,7 @@ grant execute on function postrider.require_owner(regclass) to postrider_writer,
 
 -- What is going on, without payloads and what may quote them.
 grant select on postrider.delivery, postrider.worker, postrider.endpoint_health, postrider.progress,
-	postrider.delivery_stats, postrider.message_stats
+	postrider.delivery_stats, postrider.message_stats, postrider.topic_stats
 to postrider_reader, postrider_admin;
 grant execute on function
 	postrider.duration_buckets(),
@@ -50,6 +50,7 @@ grant execute on function
 	postrider.library_version(),
 	postrider.worker_status(),
 	postrider.endpoint_status(),
+	postrider.unwritten_stats(),
 	postrider.progress_status(),
 	postrider.readable_error(text, text),
 	postrider.timeline(uuid),

@@ -7,7 +7,7 @@ create function postrider.endpoint_status(out endpoint_id integer, out pid integ
 	out rate_used_share real, out last_success_at timestamptz, out last_error text,
 	out last_error_at timestamptz, out last_error_code text, out waits_for_tenant boolean)
 returns setof record
-language c volatile parallel restricted
+language c volatile parallel restricted rows 100
 as 'MODULE_PATHNAME', 'postrider_endpoint_status';
 comment on function postrider.endpoint_status() is
 'What the workers of this database know of their endpoints; see the view postrider.endpoint_health.';
@@ -21,15 +21,50 @@ select e.name as endpoint, e.tenant,
 	case when not e.enabled then e.disabled_reason when e.paused_at is not null then e.pause_reason
 		when s.failures > 0 or s.breaker <> 'closed' then s.last_error
 		when s.waits_for_tenant then format('waits for rate_limits of tenant "%s"', e.tenant) end as reason,
-	s.in_flight, s.in_flight_limit, s.queued, p.waiting, p.next_due_at,
+	s.in_flight, s.in_flight_limit, s.queued, p.waiting, p.oldest_waiting_at, p.next_due_at,
 	s.breaker, s.open_until, s.blocked_until, s.failures, s.failing_since,
 	s.rate_used, s.rate_used_share, e.rate_group,
-	s.last_success_at, s.last_error, s.last_error_at
+	s.last_success_at, s.last_error, s.last_error_at,
+	h.delivered_1m::real / nullif(h.ended_1m, 0) as success_share_1m,
+	h.delivered_5m::real / nullif(h.ended_5m, 0) as success_share_5m,
+	h.delivered_1h::real / nullif(h.ended_1h, 0) as success_share_1h,
+	postrider.percentile(h.counts_1m, 0.50, h.max_1m) as p50_ms_1m,
+	postrider.percentile(h.counts_1m, 0.95, h.max_1m) as p95_ms_1m,
+	postrider.percentile(h.counts_1m, 0.99, h.max_1m) as p99_ms_1m,
+	postrider.percentile(h.counts_5m, 0.50, h.max_5m) as p50_ms_5m,
+	postrider.percentile(h.counts_5m, 0.95, h.max_5m) as p95_ms_5m,
+	postrider.percentile(h.counts_5m, 0.99, h.max_5m) as p99_ms_5m,
+	postrider.percentile(h.counts_1h, 0.50, h.max_1h) as p50_ms_1h,
+	postrider.percentile(h.counts_1h, 0.95, h.max_1h) as p95_ms_1h,
+	postrider.percentile(h.counts_1h, 0.99, h.max_1h) as p99_ms_1h
 from postrider.endpoint e
 left join postrider.endpoint_status() s on s.endpoint_id = e.id
+left join postrider.unwritten_stats() u on u.endpoint_id = e.id
 cross join lateral (
-	select count(*) as waiting, min(w.due_at) filter (where w.due_at <> 'infinity') as next_due_at
-	from (select d.due_at from postrider.pending d where d.endpoint_id = e.id order by d.due_at limit 1001) w) p
+	select count(*) as waiting, min(w.due_at) filter (where w.due_at <> 'infinity') as next_due_at,
+		min(postrider.id_time(w.message_id)) as oldest_waiting_at
+	from (select d.due_at, d.message_id from postrider.pending d where d.endpoint_id = e.id order by d.due_at limit 1001) w) p
+cross join (select date_trunc('minute', now()) - interval '1 minute' as one, date_trunc('minute', now()) - interval '5 minutes' as five,
+	date_trunc('minute', now()) - interval '1 hour' as hour offset 0) since
+-- At most 61 rows for an endpoint, and what is not written yet.
+cross join lateral (
+	select sum(m.delivered) filter (where m.minute >= since.one) as delivered_1m,
+		sum(m.ended) filter (where m.minute >= since.one) as ended_1m,
+		postrider.sum_counts(m.counts) filter (where m.minute >= since.one) as counts_1m,
+		max(m.longest) filter (where m.minute >= since.one) as max_1m,
+		sum(m.delivered) filter (where m.minute >= since.five) as delivered_5m,
+		sum(m.ended) filter (where m.minute >= since.five) as ended_5m,
+		postrider.sum_counts(m.counts) filter (where m.minute >= since.five) as counts_5m,
+		max(m.longest) filter (where m.minute >= since.five) as max_5m,
+		sum(m.delivered) as delivered_1h, sum(m.ended) as ended_1h,
+		postrider.sum_counts(m.counts) as counts_1h, max(m.longest) as max_1h
+	from (
+		select d.minute, d.delivered, d.delivered + d.retried + d.dead as ended,
+			d.duration_counts as counts, d.duration_max_ms as longest
+		from postrider.delivery_stats d where d.endpoint_id = e.id and d.minute >= since.hour
+		union all
+		select u.minute, u.delivered, u.delivered + u.retried + u.dead, u.duration_counts, u.duration_max_ms
+		where u.minute >= since.hour) m) h
 where postrider.sees_tenant(e.tenant);
 comment on view postrider.endpoint_health is
 'How each endpoint stands: what it is doing, what holds it up, how much of its limits is used.';
@@ -41,6 +76,7 @@ comment on column postrider.endpoint_health.in_flight is 'Requests in flight.';
 comment on column postrider.endpoint_health.in_flight_limit is 'How many may be now: grows to max_in_flight while the receiver keeps answering as fast.';
 comment on column postrider.endpoint_health.queued is 'Deliveries that the worker has at hand.';
 comment on column postrider.endpoint_health.waiting is 'Deliveries in postrider.pending; 1001 means more than a thousand.';
+comment on column postrider.endpoint_health.oldest_waiting_at is 'When the oldest message of those was emitted (of the thousand that are due first).';
 comment on column postrider.endpoint_health.next_due_at is 'When the first of those is due.';
 comment on column postrider.endpoint_health.breaker is 'Circuit breaker: closed (all is well), open (nothing is sent), half_open (one request tries).';
 comment on column postrider.endpoint_health.open_until is 'When the open breaker tries again.';
@@ -53,6 +89,18 @@ comment on column postrider.endpoint_health.rate_group is 'Group of endpoints th
 comment on column postrider.endpoint_health.last_success_at is 'When the last request succeeded, since the worker started.';
 comment on column postrider.endpoint_health.last_error is 'What went wrong last.';
 comment on column postrider.endpoint_health.last_error_at is 'When that was.';
+comment on column postrider.endpoint_health.success_share_1m is 'Share of attempts that delivered, from 0 to 1, in the current minute and the one before: from one to two minutes; NULL: there were none.';
+comment on column postrider.endpoint_health.success_share_5m is 'Share of attempts that delivered, from 0 to 1, in the current minute and the five before; NULL: there were none.';
+comment on column postrider.endpoint_health.success_share_1h is 'Share of attempts that delivered, from 0 to 1, in the current minute and the sixty before; NULL: there were none.';
+comment on column postrider.endpoint_health.p50_ms_1m is 'Milliseconds; half of the attempts took no longer, in the time of success_share_1m. Known up to the bucket of postrider.duration_buckets() that it falls into, and spread evenly within; so are the next ones.';
+comment on column postrider.endpoint_health.p95_ms_1m is 'Milliseconds; 95 of 100 attempts took no longer, in the time of success_share_1m.';
+comment on column postrider.endpoint_health.p99_ms_1m is 'Milliseconds; 99 of 100 attempts took no longer, in the time of success_share_1m.';
+comment on column postrider.endpoint_health.p50_ms_5m is 'Milliseconds; half of the attempts took no longer, in the time of success_share_5m.';
+comment on column postrider.endpoint_health.p95_ms_5m is 'Milliseconds; 95 of 100 attempts took no longer, in the time of success_share_5m.';
+comment on column postrider.endpoint_health.p99_ms_5m is 'Milliseconds; 99 of 100 attempts took no longer, in the time of success_share_5m.';
+comment on column postrider.endpoint_health.p50_ms_1h is 'Milliseconds; half of the attempts took no longer, in the time of success_share_1h.';
+comment on column postrider.endpoint_health.p95_ms_1h is 'Milliseconds; 95 of 100 attempts took no longer, in the time of success_share_1h.';
+comment on column postrider.endpoint_health.p99_ms_1h is 'Milliseconds; 99 of 100 attempts took no longer, in the time of success_share_1h.';
 
 create table postrider.endpoint_state (
 	endpoint_id integer not null,

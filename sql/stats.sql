@@ -69,6 +69,7 @@ create table postrider.message_stats (
 	topic text not null,
 	messages bigint not null default 0,
 	bytes bigint not null default 0,
+	total_messages bigint not null default 0,
 	primary key (topic, minute)
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 create index message_stats_minute_idx on postrider.message_stats (minute);
@@ -78,6 +79,55 @@ comment on column postrider.message_stats.minute is 'The minute in which they we
 comment on column postrider.message_stats.topic is 'The topic.';
 comment on column postrider.message_stats.messages is 'How many.';
 comment on column postrider.message_stats.bytes is 'Size of their payloads, as jsonb has them in memory.';
+comment on column postrider.message_stats.total_messages is 'How many there had been on the topic at the end of the minute, since it has been counted: the difference of two rows says how many there were between, without a look at the rows between.';
+
+create function postrider.unwritten_stats() returns setof postrider.delivery_stats
+language c volatile parallel restricted rows 100
+as 'MODULE_PATHNAME', 'postrider_unwritten_stats';
+comment on function postrider.unwritten_stats() is
+'What the workers have counted and not yet written to postrider.delivery_stats: of the current minute, a fraction of a second old.';
+
+create view postrider.topic_stats with (security_barrier) as
+with recursive counted as (
+	(select s.topic from postrider.message_stats s order by s.topic limit 1)
+	union all
+	select (select s.topic from postrider.message_stats s where s.topic > c.topic order by s.topic limit 1)
+	from counted c where c.topic is not null)
+select t.topic, d.description,
+	greatest(l.total - m1.total, 0) as messages_1m,
+	greatest(l.total - m5.total, 0) as messages_5m,
+	greatest(l.total - m60.total, 0) as messages_1h,
+	greatest(l.total - m1440.total, 0) as messages_24h,
+	b.bytes_1h,
+	l.minute as last_message_at,
+	(select count(*) from postrider.subscription s where s.enabled and postrider.topic_matches(t.topic, s.topic)) as subscriptions
+from (select c.topic from counted c where c.topic is not null union select o.name from postrider.topic o) t
+left join postrider.topic d on d.name = t.topic
+left join lateral (select s.minute, s.total_messages as total from postrider.message_stats s
+	where s.topic = t.topic order by s.minute desc limit 1) l on true
+-- What there had been before the first minute of each time; if there is none since, all.
+cross join lateral (select coalesce((select s.total_messages - s.messages from postrider.message_stats s
+	where s.topic = t.topic and s.minute >= date_trunc('minute', now()) - interval '1 minute' order by s.minute limit 1), l.total, 0) as total) m1
+cross join lateral (select coalesce((select s.total_messages - s.messages from postrider.message_stats s
+	where s.topic = t.topic and s.minute >= date_trunc('minute', now()) - interval '5 minutes' order by s.minute limit 1), l.total, 0) as total) m5
+cross join lateral (select coalesce((select s.total_messages - s.messages from postrider.message_stats s
+	where s.topic = t.topic and s.minute >= date_trunc('minute', now()) - interval '1 hour' order by s.minute limit 1), l.total, 0) as total) m60
+cross join lateral (select coalesce((select s.total_messages - s.messages from postrider.message_stats s
+	where s.topic = t.topic and s.minute >= date_trunc('minute', now()) - interval '24 hours' order by s.minute limit 1), l.total, 0) as total) m1440
+cross join lateral (select coalesce(sum(s.bytes), 0)::bigint as bytes_1h from postrider.message_stats s
+	where s.topic = t.topic and s.minute >= date_trunc('minute', now()) - interval '1 hour') b
+where postrider.sees_tenant(null);
+comment on view postrider.topic_stats is
+'How many messages come on each topic that is registered or has been used in the time that statistics are kept. Numbers are of whole minutes, so they end with the last full one. Not for sessions that are bound to a tenant.';
+comment on column postrider.topic_stats.topic is 'The topic.';
+comment on column postrider.topic_stats.description is 'What postrider.topic says of it.';
+comment on column postrider.topic_stats.messages_1m is 'Messages in the last full minute.';
+comment on column postrider.topic_stats.messages_5m is 'Messages in the last five.';
+comment on column postrider.topic_stats.messages_1h is 'Messages in the last sixty.';
+comment on column postrider.topic_stats.messages_24h is 'Messages in the last 24 hours.';
+comment on column postrider.topic_stats.bytes_1h is 'Size of the payloads of the last hour.';
+comment on column postrider.topic_stats.last_message_at is 'The minute of the last message; NULL: none in the time that statistics are kept.';
+comment on column postrider.topic_stats.subscriptions is 'Enabled subscriptions that cover the topic.';
 
 create function postrider.expire_stats(keep interval, piece integer default 5000) returns text
 language plpgsql volatile

@@ -3,16 +3,50 @@
 create function postrider.worker_status(out shard integer, out pid integer,
 	out state text, out state_since timestamptz, out messages_read bigint,
 	out delivered bigint, out retried bigint, out dead bigint, out queued integer,
-	out in_flight integer, out last_error text, out last_error_at timestamptz)
+	out in_flight integer, out last_error text, out last_error_at timestamptz,
+	out memory_bytes bigint, out loop_ms real, out loop_max_ms real, out is_behind boolean)
 returns setof record
-language c volatile parallel restricted
+language c volatile parallel restricted rows 2
 as 'MODULE_PATHNAME', 'postrider_worker_status';
 comment on function postrider.worker_status() is
 'The workers of this database; see the view postrider.worker.';
 
-create view postrider.worker as select * from postrider.worker_status();
+-- A worker that has read all that it was woken for is not behind.  For others we look where they will: at
+-- what came after the cursor's snapshot, or after the message where a large window is being read.  What
+-- transactions write that have not ended is gone around, for it may be millions of messages.
+create view postrider.worker with (security_barrier) as
+select w.shard, w.pid, w.state, w.state_since, w.messages_read, w.delivered, w.retried, w.dead, w.queued, w.in_flight,
+	w.last_error, w.last_error_at, w.memory_bytes, w.loop_ms, w.loop_max_ms, l.messages as lag_messages,
+	case when l.messages > 0 then greatest(clock_timestamp() - l.oldest, interval '0') else interval '0' end as lag
+from postrider.worker_status() w
+cross join lateral (
+	select count(*) as messages, min(postrider.id_time(u.id)) as oldest
+	from (
+		select m.id from postrider.dispatch_cursor c
+		cross join lateral (
+			select b.bound as after, lead(b.bound) over (order by b.bound) as before
+			from (
+				select (pg_snapshot_xmax(c.snapshot)::text::numeric - 1)::text::xid8
+				union select i from pg_snapshot_xip(pg_current_snapshot()) i where i >= pg_snapshot_xmax(c.snapshot)
+				union select pg_snapshot_xmax(pg_current_snapshot())) b (bound)) gap
+		cross join lateral (
+			select g.id from postrider.message g where g.xid > gap.after and g.xid < gap.before order by g.xid limit 1001) m
+		where c.shard = w.shard and w.is_behind and c.window_snapshot is null
+		union all
+		select m.id from postrider.dispatch_cursor c
+		cross join lateral (
+			select i from pg_snapshot_xip(c.snapshot) i except select i from pg_snapshot_xip(pg_current_snapshot()) i) ended (xid)
+		cross join lateral (select g.id from postrider.message g where g.xid = ended.xid order by g.xid limit 1001) m
+		where c.shard = w.shard and w.is_behind and c.window_snapshot is null
+		union all
+		select m.id from postrider.dispatch_cursor c
+		cross join lateral (select g.id, g.xid from postrider.message g where g.id > c.position order by g.id limit 1001) m
+		where c.shard = w.shard and w.is_behind and c.window_snapshot is not null
+		and not pg_visible_in_snapshot(m.xid, c.snapshot)
+		limit 1001) u) l
+where postrider.sees_tenant(null);
 comment on view postrider.worker is
-'The workers of this database: state (waiting, starting, running), what they have done since they started, and the last error.';
+'The workers of this database: state (waiting, starting, running), what they have done since they started, how far they are behind, and the last error.';
 comment on column postrider.worker.shard is 'Number of the shard of endpoints that the worker owns.';
 comment on column postrider.worker.pid is 'Process id, as in pg_stat_activity; NULL while it is not running.';
 comment on column postrider.worker.state is 'waiting (to be started), starting or running.';
@@ -25,6 +59,11 @@ comment on column postrider.worker.queued is 'Deliveries in memory that wait for
 comment on column postrider.worker.in_flight is 'Requests in flight.';
 comment on column postrider.worker.last_error is 'The error that ended a worker last; for members of postrider_payload_reader.';
 comment on column postrider.worker.last_error_at is 'When that was.';
+comment on column postrider.worker.memory_bytes is 'Memory that PostgreSQL has given to the process, about a second ago if it had anything to do; what libcurl takes for connections comes on top.';
+comment on column postrider.worker.loop_ms is 'How long a turn of its loop takes: an average in which the last turns count most.';
+comment on column postrider.worker.loop_max_ms is 'The longest turn of the last minute or two, the one that is going on included: a large number is a worker that hangs, or a function that takes long.';
+comment on column postrider.worker.lag_messages is 'Messages that it has not read, or has read in the last seconds; 1001 means more than a thousand. 0 if it is running and has read all.';
+comment on column postrider.worker.lag is 'How old the oldest of these is.';
 
 create view postrider.delivery with (security_barrier) as
 select p.message_id,

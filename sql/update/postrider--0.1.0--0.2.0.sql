@@ -18,6 +18,8 @@ $$;
 -- These have more columns.
 drop view postrider.endpoint_health;
 drop function postrider.endpoint_status();
+drop view postrider.worker;
+drop function postrider.worker_status();
 
 -- changes
 

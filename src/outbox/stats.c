@@ -95,9 +95,12 @@ static SqlStatement write_delivery_stats = {
 
 static SqlStatement write_message_stats = {
 	.text =
-	"insert into postrider.message_stats as s (minute, topic, messages, bytes)"
-	" values ($1, $2, $3, $4) on conflict (topic, minute) do update set"
-	" messages = s.messages + excluded.messages, bytes = s.bytes + excluded.bytes",
+	"insert into postrider.message_stats as s (minute, topic, messages, bytes, total_messages)"
+	" values ($1, $2, $3, $4, $3 + coalesce((select l.total_messages from postrider.message_stats l"
+	"  where l.topic = $2 order by l.minute desc limit 1), 0))"
+	" on conflict (topic, minute) do update set"
+	" messages = s.messages + excluded.messages, bytes = s.bytes + excluded.bytes,"
+	" total_messages = s.total_messages + excluded.messages",
 	.argument_count = 4,
 	.argument_types = {TIMESTAMPTZOID, TEXTOID, INT8OID, INT8OID}
 };

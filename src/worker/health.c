@@ -304,28 +304,40 @@ visible_endpoints(void)
 	return ids;
 }
 
-/* SQL: postrider.endpoint_status(): a row for each endpoint a worker knows. */
-Datum
-postrider_endpoint_status(PG_FUNCTION_ARGS)
+int
+postrider_health_visible(HealthEntry **entries)
 {
 	PostriderShared *shared = postrider_shared();
-	HealthEntry *copies = palloc(sizeof(shared->health));
-	int			count = 0;
 	bool		bound = postrider_bound_tenant() != NULL;
 	List	   *visible = bound ? visible_endpoints() : NIL;
+	int			copied = 0;
+	int			count = 0;
 
-	postrider_begin_rows(fcinfo, HEALTH_COLUMNS);
+	*entries = palloc(sizeof(shared->health));
 	LWLockAcquire(shared->lock, LW_SHARED);
 	for (int i = 0; i < POSTRIDER_MAX_HEALTH; i++)
 	{
 		if (shared->health[i].database == MyDatabaseId)
-			copies[count++] = shared->health[i];
+			(*entries)[copied++] = shared->health[i];
 	}
 	LWLockRelease(shared->lock);
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < copied; i++)
 	{
-		if (!bound || list_member_int(visible, copies[i].endpoint_id))
-			put_row((ReturnSetInfo *) fcinfo->resultinfo, &copies[i]);
+		if (!bound || list_member_int(visible, (*entries)[i].endpoint_id))
+			(*entries)[count++] = (*entries)[i];
 	}
+	return count;
+}
+
+/* SQL: postrider.endpoint_status(): a row for each endpoint a worker knows. */
+Datum
+postrider_endpoint_status(PG_FUNCTION_ARGS)
+{
+	HealthEntry *entries;
+	int			count = postrider_health_visible(&entries);
+
+	postrider_begin_rows(fcinfo, HEALTH_COLUMNS);
+	for (int i = 0; i < count; i++)
+		put_row((ReturnSetInfo *) fcinfo->resultinfo, &entries[i]);
 	return (Datum) 0;
 }

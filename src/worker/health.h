@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "worker/shmem.h"
 
 /* Something has happened to an endpoint of this worker. */
 extern void postrider_health_touch(void);
@@ -23,5 +24,11 @@ extern void postrider_health_publish(TimestampTz now, bool at_once);
 
 /* The worker ends: nothing is known of its endpoints any more. */
 extern void postrider_health_leave(void);
+
+/*
+ * A copy of what is known of the endpoints of this database, palloc'd; for a session
+ * that is bound to a tenant, of those that it may see.  Returns how many there are.
+ */
+extern int	postrider_health_visible(HealthEntry **entries);
 
 #endif							/* POSTRIDER_HEALTH_H */

@@ -46,8 +46,8 @@ request_shmem(void)
 	RequestNamedLWLockTranche("postrider", 1);
 }
 
-static void
-init_counters(WorkerCounters *counters)
+void
+postrider_counters_init(WorkerCounters *counters)
 {
 	pg_atomic_init_u64(&counters->messages_read, 0);
 	pg_atomic_init_u64(&counters->delivered, 0);
@@ -56,6 +56,11 @@ init_counters(WorkerCounters *counters)
 	pg_atomic_init_u32(&counters->queued, 0);
 	pg_atomic_init_u32(&counters->in_flight, 0);
 	pg_atomic_init_u32(&counters->turns, 0);
+	pg_atomic_init_u64(&counters->memory_bytes, 0);
+	pg_atomic_init_u32(&counters->loop_us, 0);
+	pg_atomic_init_u32(&counters->loop_max_us, 0);
+	pg_atomic_init_u64(&counters->turn_started, 0);
+	pg_atomic_init_u32(&counters->caught_up, 0);
 }
 
 static void
@@ -85,7 +90,7 @@ startup_shmem(void)
 			LWLockInitialize(&shared->rate_groups[i].group.lock, tranche);
 		shared->slot_count = slot_count();
 		for (int i = 0; i < shared->slot_count; i++)
-			init_counters(&shared->slots[i].counters);
+			postrider_counters_init(&shared->slots[i].counters);
 	}
 	LWLockRelease(AddinShmemInitLock);
 	LWLockRegisterTranche(shared->rate_tranche, "postrider_rate_group");
@@ -143,7 +148,7 @@ postrider_slot_want(Oid database, int shard)
 		uint32		generation = slot->generation;
 
 		memset(slot, 0, offsetof(WorkerSlot, counters));
-		init_counters(&slot->counters);
+		postrider_counters_init(&slot->counters);
 		slot->state = SLOT_WANTED;
 		slot->generation = generation;
 		slot->database = database;

@@ -46,7 +46,14 @@ typedef struct WorkerCounters
 	pg_atomic_uint32 queued;	/* deliveries in memory, not in flight */
 	pg_atomic_uint32 in_flight;
 	pg_atomic_uint32 turns;		/* of the network: odd within one; see wake.c */
+	pg_atomic_uint64 memory_bytes;	/* of its memory contexts */
+	pg_atomic_uint32 loop_us;	/* a turn of the loop, on average */
+	pg_atomic_uint32 loop_max_us;	/* the longest of the last minute or two */
+	pg_atomic_uint64 turn_started;	/* TimestampTz of the turn that goes on; or 0 */
+	pg_atomic_uint32 caught_up; /* it had read all when its last turn ended */
 } WorkerCounters;
+
+extern void postrider_counters_init(WorkerCounters *counters);
 
 typedef struct WorkerSlot
 {

@@ -90,6 +90,9 @@ leave_slot(int code, Datum arg)
 	pg_atomic_write_u32(&slot->counters.queued, 0);
 	pg_atomic_write_u32(&slot->counters.in_flight, 0);
 	pg_atomic_write_u32(&slot->counters.turns, 0);
+	pg_atomic_write_u64(&slot->counters.memory_bytes, 0);
+	pg_atomic_write_u64(&slot->counters.turn_started, 0);
+	pg_atomic_write_u32(&slot->counters.caught_up, 0);
 	if (absent || slot->shard >= postrider_workers)
 		postrider_slot_change(slot, SLOT_FREE, now);
 	else if (clean)
@@ -107,18 +110,6 @@ leave_slot(int code, Datum arg)
 	if (shared->launcher_latch)
 		SetLatch(shared->launcher_latch);
 	LWLockRelease(shared->lock);
-}
-
-static void
-reset_counters(WorkerCounters *counters)
-{
-	pg_atomic_write_u64(&counters->messages_read, 0);
-	pg_atomic_write_u64(&counters->delivered, 0);
-	pg_atomic_write_u64(&counters->retried, 0);
-	pg_atomic_write_u64(&counters->dead, 0);
-	pg_atomic_write_u32(&counters->queued, 0);
-	pg_atomic_write_u32(&counters->in_flight, 0);
-	pg_atomic_write_u32(&counters->turns, 0);
 }
 
 WorkerSlot *
@@ -148,7 +139,7 @@ postrider_slot_attach(int index)
 		{
 			slot->pid = MyProcPid;
 			slot->latch = MyLatch;
-			reset_counters(&slot->counters);
+			postrider_counters_init(&slot->counters);
 			postrider_slot_change(slot, SLOT_RUNNING, now);
 			my_slot = slot;
 		}

@@ -19,7 +19,7 @@
 #include "worker/shmem.h"
 #include "worker/slot.h"
 
-#define STATUS_COLUMNS 12
+#define STATUS_COLUMNS 16
 
 PG_FUNCTION_INFO_V1(postrider_worker_status);
 
@@ -33,10 +33,35 @@ typedef struct SlotCopy
 	int64		dead;
 	int32		queued;
 	int32		in_flight;
+	int64		memory_bytes;
+	float4		loop_ms;
+	float4		loop_max_ms;
+	bool		is_behind;
 } SlotCopy;
 
+/* With the turn that goes on. */
+static float4
+longest_turn_ms(WorkerCounters *counters, TimestampTz now)
+{
+	TimestampTz started = (TimestampTz) pg_atomic_read_u64(&counters->turn_started);
+	float4		longest_ms = pg_atomic_read_u32(&counters->loop_max_us) / 1000.0f;
+
+	return started == 0 || started > now ? longest_ms : Max(longest_ms, (now - started) / 1000.0f);
+}
+
+/*
+ * A worker that has read all, and that nobody has woken since, is not behind.  Under
+ * the lock, as its latch may be looked at.
+ */
+static bool
+is_behind(WorkerSlot *slot)
+{
+	return slot->state != SLOT_RUNNING || slot->latch == NULL || slot->latch->is_set ||
+		pg_atomic_read_u32(&slot->counters.caught_up) == 0;
+}
+
 static void
-copy_slot(SlotCopy *copy, WorkerSlot *slot)
+copy_slot(SlotCopy *copy, WorkerSlot *slot, TimestampTz now)
 {
 	WorkerCounters *counters = &slot->counters;
 
@@ -47,6 +72,10 @@ copy_slot(SlotCopy *copy, WorkerSlot *slot)
 	copy->dead = pg_atomic_read_u64(&counters->dead);
 	copy->queued = pg_atomic_read_u32(&counters->queued);
 	copy->in_flight = pg_atomic_read_u32(&counters->in_flight);
+	copy->memory_bytes = pg_atomic_read_u64(&counters->memory_bytes);
+	copy->loop_ms = pg_atomic_read_u32(&counters->loop_us) / 1000.0f;
+	copy->loop_max_ms = longest_turn_ms(counters, now);
+	copy->is_behind = is_behind(slot);
 }
 
 /*
@@ -57,6 +86,7 @@ static int
 copy_slots(SlotCopy **copies)
 {
 	PostriderShared *shared = postrider_shared();
+	TimestampTz now = GetCurrentTimestamp();
 	int			count = 0;
 
 	*copies = palloc0(sizeof(SlotCopy) * shared->slot_count);
@@ -66,7 +96,7 @@ copy_slots(SlotCopy **copies)
 		WorkerSlot *slot = &shared->slots[i];
 
 		if (slot->state != SLOT_FREE && slot->database == MyDatabaseId)
-			copy_slot(&(*copies)[count++], slot);
+			copy_slot(&(*copies)[count++], slot, now);
 	}
 	LWLockRelease(shared->lock);
 	return count;
@@ -113,6 +143,13 @@ put_row(ReturnSetInfo *result, const SlotCopy *copy, bool sees_payloads)
 										   slot->last_error : ERROR_WITHHELD);
 	nulls[column] = slot->last_error_at == 0;
 	values[column++] = TimestampTzGetDatum(slot->last_error_at);
+	nulls[column] = copy->memory_bytes == 0;
+	values[column++] = Int64GetDatum(copy->memory_bytes);
+	nulls[column] = slot->pid == 0;
+	values[column++] = Float4GetDatum(copy->loop_ms);
+	nulls[column] = slot->pid == 0;
+	values[column++] = Float4GetDatum(copy->loop_max_ms);
+	values[column++] = BoolGetDatum(copy->is_behind);
 	Assert(column == STATUS_COLUMNS);
 
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);

@@ -56,6 +56,7 @@
 #include "worker/health.h"
 #include "worker/keep.h"
 #include "worker/keys.h"
+#include "worker/loop.h"
 #include "worker/refresh.h"
 #include "worker/secrets.h"
 #include "worker/settling.h"
@@ -218,6 +219,7 @@ work(void)
 	TimestampTz now = GetCurrentTimestamp();
 	int64		step = postrider_clock_step(now);
 
+	postrider_loop_begin(now);
 	if (step != 0)
 		clock_was_set(step);
 	postrider_refresh_config_if_told();
@@ -265,6 +267,8 @@ work(void)
 						postrider_engine_queued() + postrider_deferred_total());
 	pg_atomic_write_u32(&counters->in_flight, postrider_engine_in_flight());
 	watch_health(now);
+	postrider_loop_end(!read_wanted && !postrider_reader_in_window() &&
+					   dlist_is_empty(postrider_feed_inbox()));
 }
 
 /* How long to wait for something to happen, in milliseconds. */

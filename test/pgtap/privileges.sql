@@ -173,6 +173,7 @@ admin reader | execute | function library_version()
 admin reader | execute | function span_id(uuid, integer, timestamp with time zone)
 admin reader | execute | function timeline(uuid)
 admin reader | execute | function worker_status()
+admin reader | execute | function unwritten_stats()
 admin reader | execute | function add_counts(bigint[], bigint[])
 admin reader | execute | function duration_buckets()
 admin reader | execute | function percentile(bigint[], double precision, real)
@@ -188,6 +189,7 @@ admin reader | select | relation delivery_stats
 admin reader | select | relation endpoint_health
 admin reader | select | relation message_stats
 admin reader | select | relation progress
+admin reader | select | relation topic_stats
 admin reader | select | relation secret_source_status
 admin reader | select | relation worker
 admin reader writer | execute | function check_mapping(jsonb)
