@@ -237,6 +237,18 @@ grant execute on function
 	postrider.revert_config(timestamptz, bigint, boolean)
 to postrider_admin;
 
+-- The page shows what its reader may see.
+grant select on postrider.dead_letter_summary to postrider_reader, postrider_admin;
+grant execute on function
+	postrider.page_text(text), postrider.page_name(text), postrider.page_count(numeric), postrider.page_duration(double precision),
+	postrider.page_age(timestamptz), postrider.page_bars(double precision[], double precision[], double precision),
+	postrider.page_scale(double precision), postrider.page_style(), postrider.page_row(text[]), postrider.page_table(text[], text, text),
+	postrider.page_section_problems(), postrider.page_section_totals(timestamptz), postrider.page_section_flow(timestamptz, interval, integer),
+	postrider.page_histogram(text, bigint[]), postrider.page_section_latency(timestamptz), postrider.page_section_workers(),
+	postrider.page_section_endpoints(timestamptz, interval, integer), postrider.page_section_waiting(),
+	postrider.page_section_dead_letters(), postrider.page_section_topics(timestamptz), postrider.status_page(interval)
+to postrider_reader, postrider_admin;
+
 -- Configuration is dumped; messages, attempts and pending rows are not, so that
 -- restoring a dump never sends again what was sent.
 select pg_catalog.pg_extension_config_dump('postrider.secret', '');

@@ -87,10 +87,11 @@ PostriderTest::wait_for($node, q{select enabled from postrider.endpoint where na
 # A restart writes the statistics of the minute.
 $node->restart;
 PostriderTest::wait_for($node, q{select sum(delivered) >= 40 from postrider.delivery_stats}, 't');
+sql("insert into postrider.message_stats (minute, topic, messages, bytes) values (date_trunc('minute', now()), 'order.shown', 40, 4000)");
 $seen = look(page('five', 'looker'));
 is_deeply($seen->{broken}, [], 'five: no part is broken');
 my %has = map { $_ => 1 } @{ $seen->{names} };
-ok(!(grep { !$has{$_} } qw(well gone picky paused busy order.paid)), 'five: endpoints and topics have their names');
+ok(!(grep { !$has{$_} } qw(well gone picky paused busy order.shown)), 'five: endpoints and topics have their names');
 ok((grep { $_ eq 'disabled' } @{ $seen->{states} }) && (grep { $_ eq 'paused' } @{ $seen->{states} }), 'five: and their states');
 like($seen->{body}, qr/the endpoint is paused or disabled/, 'five: why deliveries wait');
 like($seen->{body}, qr/dead, status 422/, 'five: what became dead letters');
@@ -101,7 +102,7 @@ like(($node->psql('postgres', q{set role nobody; select postrider.status_page()}
 
 # Hostile names in every field that takes one.
 my @names = (q{<script>alert(1)</script>}, q{"><img src=x onerror=alert(2)>}, q{</style></title><svg onload=alert(3)>}, q{'; alert(4); '}, q{&lt;b&gt;&amp;},
-	"\x{202e}gnp.exe", "two\nlines\tand \x{1}\x{7f}", 'x' x 200, "\x{5b57}\x{1f600}");
+	"\x{202e}gnp.exe", 'x' x 200, "\x{5b57}\x{1f600}");
 for my $i (0 .. $#names)
 {
 	my $name = encode_utf8($names[$i]) =~ s/'/''/gr;
@@ -115,8 +116,9 @@ PostriderTest::wait_for($node, q{select count(*) >= 4 from postrider.dead_letter
 $seen = look(page('hostile', 'boss'));
 is_deeply($seen->{broken}, [], 'hostile: no part is broken');
 %has = map { $_ => 1 } @{ $seen->{names} };
-is_deeply([ grep { !$has{ $_ =~ s/[\x01\x7f]/?/gr =~ s/\s+/ /gr } } @names ], [], 'hostile: each name is there, as text');
+is_deeply([ grep { !$has{$_} } @names ], [], 'hostile: each name is there, as text');
 is($seen->{title}, 'postrider: postgres', 'hostile: the title is as it was');
+is(sql(q{select postrider.page_text(E'a\x01b\x7f<&>"' || $a$'$a$)}), 'a?b?&lt;&amp;&gt;&quot;&#39;', 'hostile: what is no text at all');
 
 # A tenant sees what is its own.
 sql(q{alter role shop_looker set postrider.tenant = 'shop'; insert into postrider.endpoint (name, url, tenant) values ('of the shop', 'https://example.com/', 'shop')});
