@@ -31,6 +31,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
 #include "delivery/engine.h"
 #include "delivery/side_request.h"
 #include "guc.h"
@@ -55,11 +56,13 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "security/credential_set.h"
+#include "util/log_line.h"
 #include "util/sql.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "worker/alerts.h"
 #include "worker/announce.h"
 #include "worker/careful.h"
 #include "worker/credentials.h"
@@ -168,6 +171,7 @@ refresh_config(void)
 	if (postrider_credentials_look_at_secrets(GetCurrentTimestamp()))
 		postrider_engine_credentials_changed(GetCurrentTimestamp());
 	postrider_secrets_loaded();
+	postrider_alerts_loaded(GetCurrentTimestamp());
 	config_loaded = changing ? 0 : generation;
 	postrider_keys_forget();
 	postrider_feed_look_at_pending();
@@ -463,6 +467,7 @@ clock_was_set(int64 microseconds)
 		shift(&dlist_container(Delivery, memory_node, iter.cur)->loaded_at, microseconds);
 	postrider_engine_shift(microseconds);
 	postrider_credentials_shift(microseconds);
+	postrider_alerts_shift(microseconds);
 	shift_lanes(microseconds);
 	postrider_deferred_shift(microseconds);
 	last_read_at = gather_until = 0;
@@ -580,6 +585,7 @@ work(void)
 	if (!dlist_is_empty(postrider_engine_events()))
 		postrider_announce_events();
 	postrider_secrets_care(now);
+	postrider_alerts_evaluate(now);
 	postrider_careful_acquit(now);
 	postrider_careful_forget_if_well(now);
 	if (checkpoint_at <= now)
@@ -614,6 +620,7 @@ wait_ms(void)
 	deadline = Min(deadline, Min(postrider_keys_due(), postrider_function_call_deadline()));
 	deadline = Min(deadline, postrider_credentials_due());
 	deadline = Min(deadline, postrider_secrets_due());
+	deadline = Min(deadline, postrider_alerts_due());
 	if (postrider_shard_number() == 0)
 		deadline = Min(deadline, maintenance_at);
 	result = deadline <= now ? 0 : TimestampDifferenceMilliseconds(now, deadline);
@@ -668,6 +675,7 @@ start(WorkerSlot *slot)
 	postrider_step_exit_if_absent();
 	SetUserIdAndSecContext(postrider_owner(), 0);
 	postrider_shard_take(slot->shard, slot->shards);
+	postrider_log_identify(get_database_name(MyDatabaseId), slot->shard);
 	postrider_careful_start();
 	postrider_step_commit();
 	XLogFlush(XactLastCommitEnd);
