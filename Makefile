@@ -6,7 +6,7 @@ EXTENSION_VERSION = 0.2.0
 MODULE_big = postrider
 OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c))
 SQL_MODULES = prelude access id schema_format schema topic topic_schema convert mapping template secret secret_source endpoint credential secret_source_status subscription message pending \
-	cursor partition emit watch control erase sensitive explain response trial on_message status health secret_use timeline config_history config_document config_apply alert tenant grants
+	cursor partition emit watch control erase sensitive explain response trial on_message status health secret_use timeline config_history config_document config_apply problem_server problem_endpoint problem_secret problem alert tenant grants
 DATA_built = sql/$(EXTENSION)--$(EXTENSION_VERSION).sql
 
 PG_CPPFLAGS = -I$(srcdir)/src $(shell curl-config --cflags 2>/dev/null)
@@ -36,7 +36,7 @@ all: check-version
 
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: check-version bench fuzz test-faults test-memory demo demo-stop test build-and-install
+.PHONY: reference check-version bench fuzz test-faults test-memory demo demo-stop test build-and-install
 
 build-and-install:
 	$(MAKE) -s all
@@ -78,6 +78,12 @@ demo:
 	test/setup/install-packages build
 	$(MAKE) -s build-and-install
 	test/demo/run start
+
+# The chapters of README.md and doc/ that are made of comments in the database.
+reference:
+	test/setup/install-packages build
+	$(MAKE) -s build-and-install
+	tools/reference
 
 demo-stop:
 	test/demo/run stop

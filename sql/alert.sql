@@ -550,7 +550,11 @@ where d.endpoint_id = endpoint.id and d.died_at > now() - interval '1 hour' limi
 		'pg_catalog.pg_inherits', $$inhparent = 'postrider.message'::regclass and (select c.relname from pg_class c where c.oid = inhrelid)
 between to_char(now() at time zone 'UTC' + interval '1 day', '"message_"YYYYMMDD') and 'message_99999999'$$,
 		null, null, '<', 1, null, interval '10 minutes', interval '0', interval '24 hours',
-		null, $$'SELECT postrider.maintain_partitions(current_setting(''postrider.retention'')::interval)'$$))
+		null, $$'SELECT postrider.maintain_partitions(current_setting(''postrider.retention'')::interval)'$$),
+	('problem', 'critical', 'Something else keeps messages from arriving: a row of postrider.problem.',
+		'postrider.problem', $$severity = 'critical' and kind not in ('worker', 'disabled', 'breaker', 'secret_expired')$$,
+		$$kind || ': ' || object$$, null, '>', 0, null, interval '1 minute', interval '1 minute', interval '4 hours',
+		'problem', 'remedy'))
 	d (name, severity, description, source, filter, object, value, operator, threshold, recover_threshold, for_duration, recover_for, repeat_interval, detail, remedy);
 
 create trigger check_alert before insert or update on postrider.alert

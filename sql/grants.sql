@@ -59,6 +59,17 @@ grant select (message_id, endpoint_id, reason, attempts, status_code, error_code
 grant select (id, name, tenant, enabled, disabled_reason, paused_at, pause_reason, description, created_at)
 	on postrider.endpoint to postrider_reader;
 
+-- What needs a person.
+grant select on postrider.problem to postrider_reader, postrider_admin;
+grant execute on function
+	postrider.problems(),
+	postrider.problem_kinds()
+to postrider_reader, postrider_admin;
+grant execute on function
+	postrider.repair_partition(date),
+	postrider.wake()
+to postrider_admin;
+
 -- Payloads, headers, responses, and errors that quote them.
 grant select on postrider.message, postrider.attempt, postrider.pending, postrider.dead_letter
 to postrider_payload_reader;

@@ -5,7 +5,7 @@ create function postrider.endpoint_status(out endpoint_id integer, out pid integ
 	out breaker text, out open_until timestamptz, out blocked_until timestamptz,
 	out failures bigint, out failing_since timestamptz, out rate_used text[],
 	out rate_used_share real, out last_success_at timestamptz, out last_error text,
-	out last_error_at timestamptz)
+	out last_error_at timestamptz, out last_error_code text)
 returns setof record
 language c volatile parallel restricted
 as 'MODULE_PATHNAME', 'postrider_endpoint_status';

@@ -35,6 +35,7 @@
 /* What is kept over a restart is at most so old. */
 #define LANE_KEEP_MS		5000
 #define LANE_ERROR_BYTES	200
+#define LANE_ERROR_CODE_BYTES 32
 
 /* Room beyond that for what is urgent. */
 #define LANE_URGENT_ROOM	256
@@ -74,6 +75,7 @@ struct Lane
 								 * or that it became full */
 	int			failures;		/* attempts that failed in a row */
 	char		last_error[LANE_ERROR_BYTES];	/* of an attempt; "" if none */
+	char		last_error_code[LANE_ERROR_CODE_BYTES];
 	TimestampTz last_error_at;
 	TimestampTz last_success_at;	/* 0: none since the worker started */
 	int			health_slot;	/* in shared memory; -1: none (worker/health.c) */

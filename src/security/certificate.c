@@ -16,6 +16,7 @@
 #include <openssl/x509.h>
 
 #include "security/certificate.h"
+#include "utils/datetime.h"
 #include "utils/timestamp.h"
 
 #define UNIX_EPOCH_S \
@@ -115,6 +116,33 @@ postrider_certificate_problem(const char *pem, Size length, TimestampTz now)
 	if (problem == NULL && count == 0)
 		problem = pstrdup("has no certificate in it that can be read");
 	return problem;
+}
+
+TimestampTz
+postrider_certificate_end(const char *pem, Size length)
+{
+	BIO		   *bio = BIO_new_mem_buf(pem, (int) Min(length, CERTIFICATE_MAX_BYTES));
+	X509	   *certificate;
+	TimestampTz end = DT_NOEND;
+
+	while (bio != NULL &&
+		   (certificate = PEM_read_bio_X509(bio, NULL, give_passphrase, NULL)) != NULL)
+	{
+		struct tm	parts;
+
+		if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &parts) == 1)
+		{
+			int64		day = date2j(parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday) -
+				POSTGRES_EPOCH_JDATE;
+
+			end = Min(end, (day * SECS_PER_DAY + parts.tm_hour * SECS_PER_HOUR +
+							parts.tm_min * SECS_PER_MINUTE + parts.tm_sec) * USECS_PER_SEC);
+		}
+		X509_free(certificate);
+	}
+	BIO_free(bio);
+	ERR_clear_error();
+	return end;
 }
 
 static EVP_PKEY *

@@ -23,6 +23,9 @@
  */
 extern char *postrider_certificate_problem(const char *pem, Size length, TimestampTz now);
 
+/* When the first of them ends, or DT_NOEND; what cannot be read has no end. */
+extern TimestampTz postrider_certificate_end(const char *pem, Size length);
+
 /*
  * Do a client's certificate (its chain may follow) and its private key, with a passphrase
  * or NULL, fit each other and the time?  NULL, or a palloc'd clause that names them as

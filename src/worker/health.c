@@ -29,7 +29,7 @@
 
 #define PUBLISH_MS 200
 
-#define HEALTH_COLUMNS 15
+#define HEALTH_COLUMNS 16
 
 PG_FUNCTION_INFO_V1(postrider_endpoint_status);
 
@@ -113,6 +113,7 @@ copy_lane(HealthEntry *entry, Lane *lane, TimestampTz now)
 	entry->last_success_at = lane->last_success_at;
 	entry->last_error_at = lane->last_error_at;
 	memcpy(entry->last_error, lane->last_error, sizeof(entry->last_error));
+	memcpy(entry->last_error_code, lane->last_error_code, sizeof(entry->last_error_code));
 	copy_rate(entry, &lane->governor, now);
 }
 
@@ -236,6 +237,7 @@ put_row(ReturnSetInfo *result, const HealthEntry *entry)
 	PUT(TimestampTzGetDatum(entry->last_success_at), entry->last_success_at == 0);
 	PUT(CStringGetTextDatum(entry->last_error), entry->last_error[0] == '\0');
 	PUT(TimestampTzGetDatum(entry->last_error_at), entry->last_error_at == 0);
+	PUT(CStringGetTextDatum(entry->last_error_code), entry->last_error_code[0] == '\0');
 #undef PUT
 	Assert(column == HEALTH_COLUMNS);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);

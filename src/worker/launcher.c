@@ -51,8 +51,6 @@
 #define MAX_STARTING		2	/* at a time, to leave room for others */
 #define REGISTER_RETRY_MS	10000
 
-#define NO_ROOM_MESSAGE "could not start a worker: max_worker_processes is reached"
-
 PGDLLEXPORT void postrider_launcher_main(Datum main_arg);
 
 /* What this process knows of the worker in a slot. */
@@ -231,7 +229,7 @@ note_ended(void)
 		{
 			slot->pid = 0;
 			slot->latch = NULL;
-			postrider_slot_set_error(slot, "the worker could not start; see the server log", now);
+			postrider_slot_set_error(slot, SLOT_ERROR_NO_START, now);
 			postrider_slot_failed(slot, now);
 		}
 		LWLockRelease(shared->lock);
@@ -395,7 +393,7 @@ start_worker(int index, Oid database, TimestampTz now)
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	slot->start_after = TimestampTzPlusMilliseconds(now, REGISTER_RETRY_MS);
-	postrider_slot_set_error(slot, NO_ROOM_MESSAGE, now);
+	postrider_slot_set_error(slot, SLOT_ERROR_NO_ROOM, now);
 	postrider_slot_change(slot, SLOT_WANTED, now);
 	LWLockRelease(shared->lock);
 
@@ -404,7 +402,7 @@ start_worker(int index, Oid database, TimestampTz now)
 	started[index].warned_for = database;
 	ereport(WARNING,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			 errmsg(NO_ROOM_MESSAGE),
+			 errmsg(SLOT_ERROR_NO_ROOM),
 			 errdetail("Messages of the database with OID %u are not delivered.",
 					   database),
 			 errhint("Increase max_worker_processes and restart the server.")));

@@ -117,6 +117,7 @@ typedef struct HealthEntry
 	TimestampTz last_success_at;
 	TimestampTz last_error_at;
 	char		last_error[LANE_ERROR_BYTES];
+	char		last_error_code[LANE_ERROR_CODE_BYTES];
 } HealthEntry;
 
 typedef struct PostriderShared

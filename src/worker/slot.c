@@ -65,6 +65,14 @@ postrider_slot_failed(WorkerSlot *slot, TimestampTz now)
 	postrider_slot_change(slot, SLOT_WANTED, now);
 }
 
+bool
+postrider_slot_error_is_own(const char *message)
+{
+	return strcmp(message, SLOT_ERROR_NO_ROOM) == 0 ||
+		strcmp(message, SLOT_ERROR_NO_START) == 0 ||
+		strcmp(message, SLOT_ERROR_ENDED) == 0;
+}
+
 static void
 leave_slot(int code, Datum arg)
 {
@@ -93,7 +101,7 @@ leave_slot(int code, Datum arg)
 	else
 	{
 		if (!error_reported)
-			postrider_slot_set_error(slot, "the worker ended unexpectedly; see the server log", now);
+			postrider_slot_set_error(slot, SLOT_ERROR_ENDED, now);
 		postrider_slot_failed(slot, now);
 	}
 	if (shared->launcher_latch)

@@ -27,6 +27,13 @@ extern WorkerSlot *postrider_slot_attach(int index);
 extern void postrider_slot_set_absent(void);	/* no extension: free the slot */
 extern void postrider_slot_set_clean(void); /* asked to stop */
 
+/* Errors in our own words, that quote nothing and so are for everybody. */
+#define SLOT_ERROR_NO_ROOM	"could not start a worker: max_worker_processes is reached"
+#define SLOT_ERROR_NO_START	"the worker could not start; see the server log"
+#define SLOT_ERROR_ENDED	"the worker ended unexpectedly; see the server log"
+
+extern bool postrider_slot_error_is_own(const char *message);
+
 /* For the status view; the message is in the encoding of the database. */
 extern void postrider_slot_report_error(const char *message);
 

@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 #include "worker/shmem.h"
+#include "worker/slot.h"
 
 #define STATUS_COLUMNS 12
 
@@ -107,7 +108,8 @@ put_row(ReturnSetInfo *result, const SlotCopy *copy, bool sees_payloads)
 	values[column++] = Int32GetDatum(copy->queued);
 	values[column++] = Int32GetDatum(copy->in_flight);
 	nulls[column] = slot->last_error[0] == '\0';
-	values[column++] = CStringGetTextDatum(sees_payloads ? slot->last_error : ERROR_WITHHELD);
+	values[column++] = CStringGetTextDatum(sees_payloads || postrider_slot_error_is_own(slot->last_error) ?
+										   slot->last_error : ERROR_WITHHELD);
 	nulls[column] = slot->last_error_at == 0;
 	values[column++] = TimestampTzGetDatum(slot->last_error_at);
 	Assert(column == STATUS_COLUMNS);

@@ -35,7 +35,7 @@ sub gauge { my ($name, $value) = @_; sql("insert into public.gauge values ('$nam
 
 # What is there from the start: nothing is wrong, nothing is said, nothing is written.
 is(sql("select string_agg(name, ' ' order by name) from postrider.alert where enabled and is_default"),
-	'backlog dead_letters endpoint_down partitions secret_expires worker_missing', 'the alerts that are there from the start');
+	'backlog dead_letters endpoint_down partitions problem secret_expires worker_missing', 'the alerts that are there from the start');
 is(look(0), '', 'nothing is wrong');
 is(sql("begin; select count(*) from postrider.evaluate_alerts(); select pg_current_xact_id_if_assigned() is null; commit"), "0\nt", 'a look that finds nothing writes nothing');
 
