@@ -32,11 +32,16 @@ $(OBJS): $(wildcard src/*.h src/*/*.h)
 # The version stands in several places; a build where they differ is wrong.
 check-version:
 	@tools/check-version $(EXTENSION_VERSION)
-all: check-version
+
+# Every event that the source logs is in doc/logs.md, and no other.
+check-log-events:
+	@tools/check-log-events
+
+all: check-version check-log-events
 
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: reference check-version bench fuzz test-faults test-memory demo demo-stop test build-and-install
+.PHONY: reference check-version check-log-events bench fuzz test-faults test-memory demo demo-stop test build-and-install
 
 build-and-install:
 	$(MAKE) -s all

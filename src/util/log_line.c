@@ -9,6 +9,9 @@
 
 #include <math.h>
 
+#include "miscadmin.h"
+#include "libpq/libpq-be.h"
+#include "util/id.h"
 #include "util/log_line.h"
 #include "utils/datetime.h"
 #include "utils/json.h"
@@ -97,7 +100,10 @@ postrider_log_begin(LogLine *line, int level, const char *event)
 	initStringInfo(&line->words);
 	postrider_log_text(line, "event", event);
 	postrider_log_text(line, "level", level == LOG ? "info" : "warning");
-	postrider_log_text(line, "database", log_database);
+	if (log_database == NULL && MyProcPort != NULL)
+		postrider_log_text(line, "database", MyProcPort->database_name);
+	else
+		postrider_log_text(line, "database", log_database);
 	if (log_shard >= 0)
 		postrider_log_int(line, "shard", log_shard);
 }
@@ -131,4 +137,27 @@ postrider_log_end(LogLine *line)
 	ereport(line->level,
 			(errmsg_internal("%s", line->words.data), errhidestmt(true), errhidecontext(true)));
 	pfree(line->words.data);
+}
+
+void
+postrider_log_endpoint_problem(const char *endpoint, const char *column,
+							   const char *problem, const char *consequence)
+{
+	LogLine		line;
+
+	postrider_log_begin(&line, WARNING, "endpoint_misconfigured");
+	postrider_log_text(&line, "endpoint", endpoint);
+	postrider_log_text(&line, "column", column);
+	postrider_log_text(&line, "error", problem);
+	postrider_log_text(&line, "message", consequence);
+	postrider_log_end(&line);
+}
+
+char *
+postrider_uuid_text(const pg_uuid_t *id)
+{
+	char	   *result = palloc(ID_TEXT_SIZE);
+
+	postrider_id_text(id, result);
+	return result;
 }

@@ -25,6 +25,7 @@
 
 #include "datatype/timestamp.h"
 #include "lib/stringinfo.h"
+#include "utils/uuid.h"
 
 typedef enum LogFormat
 {
@@ -66,5 +67,12 @@ extern void postrider_log_message(LogLine *line, const char *format,...) pg_attr
 
 /* Writes the line, and frees it. */
 extern void postrider_log_end(LogLine *line);
+
+/* A column of an endpoint's row cannot be used; possible only if a trigger was disabled. */
+extern void postrider_log_endpoint_problem(const char *endpoint, const char *column,
+										   const char *problem, const char *consequence);
+
+/* A UUID as text, in the current memory context. */
+extern char *postrider_uuid_text(const pg_uuid_t *id);
 
 #endif							/* POSTRIDER_LOG_LINE_H */

@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "util/log_line.h"
 #include "utils/timestamp.h"
 #include "worker/keep.h"
 #include "worker/rate_group.h"
@@ -65,10 +66,12 @@ postrider_rate_group(const char *name, const RatePolicy *policy, TimestampTz now
 	LWLockRelease(shared->lock);
 	if (slot == NULL)
 	{
-		ereport(WARNING,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("rate_group \"%s\" is not shared: there are more than %d groups",
-						name, POSTRIDER_MAX_RATE_GROUPS)));
+		LogLine		line;
+
+		postrider_log_begin(&line, WARNING, "rate_group_not_shared");
+		postrider_log_text(&line, "rate_group", name);
+		postrider_log_message(&line, "there are more than %d groups", POSTRIDER_MAX_RATE_GROUPS);
+		postrider_log_end(&line);
 		return NULL;
 	}
 	if (is_new)

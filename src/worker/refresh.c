@@ -14,6 +14,7 @@
 #include "outbox/erased.h"
 #include "outbox/intake.h"
 #include "outbox/pending.h"
+#include "util/log_line.h"
 #include "utils/timestamp.h"
 #include "worker/credentials.h"
 #include "worker/feed.h"
@@ -36,6 +37,20 @@ postrider_refresh_start(void)
 	erase_seen = postrider_erase_generation();
 }
 
+/* By hand, by a receiver that said 410, or by the worker itself. */
+static void
+log_switched(const Endpoint *endpoint)
+{
+	LogLine		line;
+
+	if (endpoint->enabled)
+		postrider_log_begin(&line, LOG, "endpoint_enabled");
+	else
+		postrider_log_begin(&line, LOG, "endpoint_disabled");
+	postrider_log_text(&line, "endpoint", endpoint->name);
+	postrider_log_end(&line);
+}
+
 static void
 endpoint_changed(Endpoint *endpoint, bool is_new)
 {
@@ -52,9 +67,23 @@ endpoint_changed(Endpoint *endpoint, bool is_new)
 		postrider_keep_load_endpoint(endpoint, now);
 	else if (endpoint->enabled && !endpoint->lane->was_enabled)
 		postrider_governor_reset(&endpoint->lane->governor);
+	if (!is_new && endpoint->enabled != endpoint->lane->was_enabled)
+		log_switched(endpoint);
 	endpoint->lane->was_enabled = endpoint->enabled;
 	if (!is_new)
 		postrider_engine_endpoint_changed(endpoint);
+}
+
+static void
+log_loaded(void)
+{
+	Endpoint  **endpoints;
+	LogLine		line;
+
+	postrider_log_begin(&line, LOG, "config_loaded");
+	postrider_log_int(&line, "endpoints", postrider_config_endpoints(&endpoints));
+	postrider_log_end(&line);
+	pfree(endpoints);
 }
 
 /* wake.c explains why this must come after the snapshot of a window. */
@@ -76,6 +105,8 @@ postrider_refresh_config(void)
 		postrider_engine_credentials_changed(GetCurrentTimestamp());
 	postrider_secrets_loaded();
 	postrider_alerts_loaded(GetCurrentTimestamp());
+	if (config_loaded != 0 && !changing)
+		log_loaded();
 	config_loaded = changing ? 0 : generation;
 	postrider_keys_forget();
 	postrider_feed_look_at_pending();

@@ -153,6 +153,7 @@ static void
 clock_was_set(int64 microseconds)
 {
 	dlist_iter	iter;
+	LogLine		line;
 
 	look_at += microseconds;
 	postrider_settling_shift(microseconds);
@@ -174,9 +175,10 @@ clock_was_set(int64 microseconds)
 		postrider_credential_table_shift(microseconds);
 	postrider_step_commit();
 	postrider_feed_look_at_pending();
-	ereport(LOG,
-			(errmsg("%s: the clock was set by %.1f s; retries keep their distance from now",
-					MyBgworkerEntry->bgw_name, microseconds / 1000000.0)));
+	postrider_log_begin(&line, LOG, "clock_set");
+	postrider_log_number(&line, "seconds", microseconds / 1000000.0);
+	postrider_log_message(&line, "retries keep their distance from now");
+	postrider_log_end(&line);
 }
 
 /* Is there more of the log to be read, and room for what it has? */
@@ -440,6 +442,29 @@ run(void)
 	finish_up();
 }
 
+/* Literals, so that whoever looks for the names of events finds them. */
+static void
+log_life(const char *event)
+{
+	LogLine		line;
+
+	postrider_log_begin(&line, LOG, event);
+	postrider_log_int(&line, "pid", MyProcPid);
+	postrider_log_end(&line);
+}
+
+/* The error itself is the line before; it may say more than people should see. */
+static void
+log_failure(int sqlstate)
+{
+	LogLine		line;
+
+	postrider_log_begin(&line, WARNING, "worker_failed");
+	postrider_log_text(&line, "sqlstate", unpack_sql_state(sqlstate));
+	postrider_log_message(&line, "the worker ends, and the next one recovers; the error is in the line before");
+	postrider_log_end(&line);
+}
+
 /* An error has ended a transaction: say so, and leave. */
 static void
 leave_after_error(void)
@@ -470,6 +495,7 @@ leave_after_error(void)
 		postrider_slot_set_clean();
 		proc_exit(0);
 	}
+	log_failure(error->sqlerrcode);
 	postrider_slot_report_error(error->message);
 
 	/* The reason may be that the extension was dropped a moment ago. */
@@ -504,10 +530,9 @@ postrider_worker_main(Datum main_arg)
 	postrider_engine_must_stop = postrider_refresh_erase_is_new;
 	postrider_wait_start(postrider_engine_start());
 	start(slot);
-	ereport(LOG,
-			(errmsg("%s started",
-					MyBgworkerEntry->bgw_name)));
+	log_life("worker_started");
 	run();
+	log_life("worker_stopped");
 	postrider_slot_set_clean();
 	proc_exit(0);
 }
