@@ -24,6 +24,7 @@
 #include "worker/settling.h"
 #include "worker/shmem.h"
 #include "worker/slot.h"
+#include "worker/stats.h"
 #include "worker/step.h"
 
 /* How often the cursor is written, and how old a delivery gets a lease. */
@@ -106,6 +107,7 @@ settle(bool with_call)
 	if (postrider_log_deliveries != LOG_DELIVERIES_OFF)
 		log_deliveries(finished);
 	postrider_keys_settled();
+	postrider_stats_save(GetCurrentTimestamp(), false);
 	postrider_settle_done(finished);
 	postrider_engine_finished_clear();
 	oldest_finished_at = 0;
