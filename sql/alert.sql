@@ -445,6 +445,7 @@ create function postrider.evaluate_alerts(at timestamptz default pg_catalog.cloc
 returns table (alert text, event text, objects bigint, error text)
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '200ms'
 as $$
 #variable_conflict use_column
 declare
@@ -452,8 +453,13 @@ declare
 	seen jsonb;
 	problem text;
 begin
-	-- One at a time: there may be several workers.
-	lock table postrider.alert_state in share row exclusive mode;
+	-- One at a time: there may be several workers.  Whoever holds a lock, on an alert or on what one
+	-- reads, does not hold up delivery: there is another look soon.
+	begin
+		lock table postrider.alert_state in share row exclusive mode;
+	exception when lock_not_available then
+		return;
+	end;
 	delete from postrider.alert_state s
 	where s.alert in (select d.name from postrider.alert d where not d.enabled);
 	for a in select d.* from postrider.alert d
@@ -467,7 +473,9 @@ begin
 			continue when seen = '[]' and not exists (select from postrider.alert_state s where s.alert = a.name);
 			return query select a.name, s.event, s.objects, null::text from postrider.step_alert(a, seen, evaluate_alerts.at) s;
 			problem := null;
-		exception when others then
+		exception when lock_not_available then
+			continue;
+		when others then
 			problem := sqlerrm;
 		end;
 		if problem is null then

@@ -1,6 +1,7 @@
 # What cannot be an alert, what an alert may do, and what becomes of one that does not work.
 use strict;
 use warnings;
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use PostriderTest;
@@ -142,6 +143,28 @@ like(look(0), qr/mute broken payload of a message on topic "postrider\.alert\.fi
 is(sql("select count(*) from postrider.alert_state"), 0, 'leaves its state as it was');
 sql("delete from postrider.topic");
 is(look(11), 'mute firing 1', 'and is made up for');
+sql("delete from postrider.alert");
+
+# Locks do not hold it up.
+sql(alert(name => 'locked', source => 'public.mine'));
+{
+	my ($in, $open, $timer) = ('', '', IPC::Run::timeout(60));
+	my $session = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \$in, '>', \$open, $timer);
+	for my $hold ('lock table public.mine', "delete from postrider.alert where name = 'locked'")
+	{
+		$in .= "begin; $hold; select 'held';\n";
+		$session->pump until $open =~ /held/;
+		$open = '';
+		is(look(20), '', "while somebody holds a lock ($hold) nothing is said");
+		is(sql("select count(*) from postrider.alert_failure"), 0, 'nor is the alert broken');
+		$in .= "rollback; select 'free';\n";
+		$session->pump until $open =~ /free/;
+		$open = '';
+	}
+	$in .= "\\q\n";
+	$session->finish;
+}
+is(look(20), 'locked firing 1', 'then it is looked at');
 sql("delete from postrider.alert");
 
 # Hostile names and values are data.
