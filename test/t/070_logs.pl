@@ -7,7 +7,7 @@ use PostgreSQL::Test::Utils;
 use PostriderTest;
 use Test::More;
 
-my $node = PostriderTest::node('logs', conf => "log_statement = none\nlog_min_duration_statement = -1\n");
+my $node = PostriderTest::node('logs', conf => "postrider.alert_interval = '200ms'\nlog_statement = none\nlog_min_duration_statement = -1\n");
 my $receiver = PostriderTest::Receiver->start;
 my $url = $receiver->url('');
 
@@ -38,8 +38,8 @@ sub parse
 ok(await('worker_started'), 'a worker starts');
 is_deeply([ @{ parse((lines('worker_started'))[0]) }{qw(event level database shard)} ], [ qw(worker_started info postgres 0) ], 'its line, taken apart');
 
-# Endpoints with names that would like to be something else.
-my $evil = qq(x" level=error event=forged\nLOG:  event=forged level=error \\ \t\x1b[31m);
+# Names that would like to be something else.
+my $evil = q(x" level=error event=forged \\ {"event":"forged"});
 sql("insert into postrider.endpoint (name, url, breaker_min_count, breaker_open, breaker_open_max, backoff_base, backoff_max) values
 	(\$q\$$evil\$q\$, '$url/first/503/1/evil', 1, '100 ms', '200 ms', '10 ms', '20 ms'), ('good', '$url/ok/good', 20, '5 s', '5 min', '5 s', '1 h')");
 ok(await('config_loaded'), 'the configuration is loaded');
@@ -49,8 +49,12 @@ my $opened = parse((lines('breaker_opened'))[0]);
 is($opened->{endpoint}, $evil, 'the name is the value of one member');
 like($opened->{failing_since}, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/, 'times are in UTC');
 is($opened->{level}, 'warning', 'the level is that of the event');
-is(scalar(() = slurp_file($node->logfile) =~ /^(?:LOG:|event=forged)|[^"]event=forged level=error(?! \\)/mg), 0, 'nothing is forged');
-is(lines('delivery') + 0, 0, 'no line for a delivery');
+my $lines = qq(a"\nLOG:  event=forged level=error\n\t\x1b[31m\\);
+sql("insert into postrider.alert (name, source) values (\$q\$$lines\$q\$, 'postrider.endpoint')");
+ok(await('alert_firing'), 'a name with line breaks');
+is((parse((lines('alert_firing'))[0]))->{alert}, $lines, 'is a value on one line');
+unlike(slurp_file($node->logfile), qr/^(?:LOG:|event=)|\x1b/m, 'which it does not leave');
+is(scalar(() = lines('delivery')), 0, 'no line for a delivery');
 sql("update postrider.endpoint set enabled = false where name = 'good'");
 ok(await('endpoint_disabled'), 'an endpoint is disabled');
 sql("update postrider.endpoint set enabled = true where name = 'good'");
