@@ -204,7 +204,7 @@ is($node->safe_psql('copy', $all), $node->safe_psql('original', $all), 'with the
 my $document = $node->safe_psql('original', 'select postrider.export_config()');
 $node->safe_psql('postgres', 'create database other');
 $node->safe_psql('other', 'create extension postrider');
-$node->safe_psql('other', "select postrider.apply_config(\$d\$$document\$d\$)");
+$node->safe_psql('other', "select postrider.apply_config(\$d\$$document\$d\$, dry_run => false)");
 is($node->safe_psql('other', "select postrider.export_config() = \$d\$$document\$d\$::jsonb"), 't', 'a document makes another database the same');
 
 done_testing();
