@@ -37,7 +37,14 @@ grant execute on function postrider.require_tenant(text) to postrider_admin;
 grant execute on function postrider.require_owner(regclass) to postrider_writer, postrider_admin;
 
 -- What is going on, without payloads and what may quote them.
-grant select on postrider.delivery, postrider.worker, postrider.endpoint_health, postrider.progress
+grant select on postrider.delivery, postrider.worker, postrider.endpoint_health, postrider.progress,
+	postrider.delivery_stats, postrider.message_stats
+to postrider_reader, postrider_admin;
+grant execute on function
+	postrider.duration_buckets(),
+	postrider.add_counts(bigint[], bigint[]),
+	postrider.sum_counts(bigint[]),
+	postrider.percentile(bigint[], double precision, real)
 to postrider_reader, postrider_admin;
 grant execute on function
 	postrider.worker_status(),
