@@ -19,6 +19,7 @@
 #include "outbox/version.h"
 #include "util/log_line.h"
 #include "util/sql.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "worker/slot.h"
@@ -93,6 +94,13 @@ postrider_step_commit(void)
 	in_transaction = false;
 	MemoryContextSwitchTo(step_context);
 	MemoryContextReset(step_context);
+}
+
+void
+postrider_step_flush_at_commit(void)
+{
+	(void) set_config_option("synchronous_commit", "local", PGC_SUSET, PGC_S_OVERRIDE,
+							 GUC_ACTION_LOCAL, true, 0, false);
 }
 
 void
