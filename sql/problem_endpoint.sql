@@ -98,10 +98,13 @@ begin
 					|| format('update postrider.endpoint set enabled = true where name = %L;', e.name)
 				when 'paused' then format('select postrider.resume(%L);', e.name)
 				when 'dns' then format(E'%s\n%s\n-- If the name is right, have it repaired in DNS: it goes on by itself.', e.set_url, e.try_now)
-				when 'tls' then format(E'-- What is said is of the receiver''s certificate: have it repaired, then\n%s\n'
-					'-- If it is from an authority of your own:\n-- update postrider.endpoint set ca_certificate = <''its PEM''> where name = %L;\n'
-					'-- If the URL is wrong:\n-- %s', e.try_now, e.name, e.set_url)
-				when 'proxy' then format(E'-- Set the right proxy, or ''none'':\nupdate postrider.endpoint set proxy = <''proxy''> where name = %1$L;\n'
+				when 'tls' then case when e.error ~* 'self[- ]signed|local issuer' then
+					format(E'-- This server does not know the authority of the receiver''s certificate.  If you trust it:\n'
+						'update postrider.endpoint set ca_certificate = <''the PEM of the authority''> where name = %L;\n%s', e.name, e.try_now)
+				when e.error ~* 'does not match|no alternative' then
+					format(E'-- The certificate is for another host name.  If that one is right:\n%s\n%s', e.set_url, e.try_now)
+				else format(E'-- The receiver''s certificate, or its TLS, has to be repaired there.  Then, to try at once:\n%s', e.try_now) end
+			when 'proxy' then format(E'-- Set the right proxy, or ''none'':\nupdate postrider.endpoint set proxy = <''proxy''> where name = %1$L;\n'
 					'-- or for all: alter system set postrider.proxy = <''proxy''>; select pg_reload_conf();\nselect postrider.retry(endpoint => %1$L);', e.name)
 				when 'credential' then format(E'-- How its secrets stand:\nselect * from postrider.secret_status where %1$L = any (used_by);\n'
 					'-- When that is repaired:\nselect postrider.retry(endpoint => %2$L);', 'endpoint ' || e.name, e.name)
