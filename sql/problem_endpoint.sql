@@ -84,7 +84,7 @@ begin
 				when 'throttled' then format('the receiver asked to wait until %s', to_char(e.blocked_until, 'YYYY-MM-DD HH24:MI:SS TZ'))
 				when 'failing' then format('%s requests in a row have failed: %s', e.failures, e.error)
 				when 'function' then format('the function has failed %s times in a row: %s', e.failures, e.error)
-				when 'rate_limit' then format('the rate limit lets what waits out only in %s', postrider.about(make_interval(secs => e.rate_s)))
+				when 'rate_limit' then format('at its rate limit what waits takes %s', postrider.about(make_interval(secs => e.rate_s)))
 				else format('messages have been due for %s', postrider.about(now() - e.due_since)) end as problem,
 			concat_ws(' ',
 				case when e.kind in ('paused', 'disabled') and c.role is not null then
@@ -161,7 +161,7 @@ begin
 					when 'mapping' then format('mapping "%s" does not fit them%s', l.mapping, ', field ' || min(l.field))
 					when 'template' then 'the request cannot be made from them'
 					when 'address_refused' then 'the URL leads to an address that postrider.allowed_networks does not list'
-					else string_agg(format('%s (%s)', l.code, l.count), ', ' order by l.count desc, l.code) end) as problem,
+					else string_agg(case when l.count > 100 then l.code else format('%s (%s)', l.code, l.count) end, ', ' order by l.count desc, l.code) end) as problem,
 			concat_ws(' ', 'The last one, at ' || to_char(max(l.newest_at), 'YYYY-MM-DD HH24:MI:SS TZ') || ': '
 					|| (array_agg(l.error order by l.newest_at desc))[1] || '.',
 				case when bool_or(l.blocks) then 'Later messages with the same key wait for them.' end) as detail,

@@ -77,7 +77,7 @@ is(sql('select count(*) from postrider.problem'), 0, 'no problem is left');
 endpoint('slow', $receiver->url('/ok/slow'), 'rate_limit, rate_period', "6, '1 hour'");
 send_to('slow', 20);
 $row = problem('rate_limit', 'endpoint slow');
-like($row->{problem}, qr/only in \d+ hours/, 'and tells how long it takes');
+like($row->{problem}, qr/what waits takes \d+ hours/, 'and tells how long it takes');
 like($row->{detail}, qr/ of 6 in 01:00:00\. 19 messages wait/, 'how much is used, and how much waits');
 remedy($row, requests => 100000);
 ok($receiver->wait_for_count(20, '/ok/slow'), 'messages flow');
