@@ -6,7 +6,7 @@ EXTENSION_VERSION = 0.2.0
 MODULE_big = postrider
 OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c))
 SQL_MODULES = prelude access id schema_format schema topic topic_schema convert mapping template secret secret_source endpoint credential secret_source_status subscription message pending \
-	cursor partition emit watch control erase sensitive explain response trial on_message status health secret_use timeline config_history config_document config_apply problem_server problem_endpoint problem_secret problem tenant grants
+	cursor partition emit watch control erase sensitive explain response trial on_message stats status health secret_use timeline config_history config_document config_apply problem_server problem_endpoint problem_secret problem metrics tenant grants
 DATA_built = sql/$(EXTENSION)--$(EXTENSION_VERSION).sql
 
 PG_CPPFLAGS = -I$(srcdir)/src $(shell curl-config --cflags 2>/dev/null)

@@ -37,7 +37,14 @@ grant execute on function postrider.require_tenant(text) to postrider_admin;
 grant execute on function postrider.require_owner(regclass) to postrider_writer, postrider_admin;
 
 -- What is going on, without payloads and what may quote them.
-grant select on postrider.delivery, postrider.worker, postrider.endpoint_health, postrider.progress
+grant select on postrider.delivery, postrider.worker, postrider.endpoint_health, postrider.progress,
+	postrider.delivery_stats, postrider.message_stats
+to postrider_reader, postrider_admin;
+grant execute on function
+	postrider.duration_buckets(),
+	postrider.add_counts(bigint[], bigint[]),
+	postrider.sum_counts(bigint[]),
+	postrider.percentile(bigint[], double precision, real)
 to postrider_reader, postrider_admin;
 grant execute on function
 	postrider.worker_status(),
@@ -69,6 +76,15 @@ grant execute on function
 	postrider.repair_partition(date),
 	postrider.wake()
 to postrider_admin;
+
+grant select on postrider.metric_endpoint, postrider.metric_worker, postrider.metric_secret, postrider.metric_credential,
+	postrider.metric_log
+to postrider_reader, postrider_admin;
+grant execute on function
+	postrider.metric_families(),
+	postrider.metric_labels(text[], text[]),
+	postrider.metrics(text)
+to postrider_reader, postrider_admin;
 
 -- Payloads, headers, responses, and errors that quote them.
 grant select on postrider.message, postrider.attempt, postrider.pending, postrider.dead_letter

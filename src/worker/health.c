@@ -98,6 +98,16 @@ copy_rate(HealthEntry *entry, Governor *governor, TimestampTz now)
 }
 
 static void
+copy_stats(HealthEntry *entry)
+{
+	const EndpointStats *stats = postrider_stats_find(entry->endpoint_id);
+
+	entry->minute = stats == NULL ? DT_NOBEGIN : postrider_stats_minute();
+	if (stats != NULL)
+		entry->stats = *stats;
+}
+
+static void
 copy_lane(HealthEntry *entry, Lane *lane, TimestampTz now)
 {
 	const BreakerState *breaker = &lane->governor.breaker;
@@ -115,16 +125,17 @@ copy_lane(HealthEntry *entry, Lane *lane, TimestampTz now)
 	memcpy(entry->last_error, lane->last_error, sizeof(entry->last_error));
 	memcpy(entry->last_error_code, lane->last_error_code, sizeof(entry->last_error_code));
 	copy_rate(entry, &lane->governor, now);
+	copy_stats(entry);
 }
 
 void
-postrider_health_publish(TimestampTz now)
+postrider_health_publish(TimestampTz now, bool at_once)
 {
 	PostriderShared *shared = postrider_shared();
 	Endpoint  **endpoints;
 	int			count;
 
-	if (due_at > now)
+	if (due_at > now && !at_once)
 		return;
 	due_at = DT_NOEND;
 	published_at = now;

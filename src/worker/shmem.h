@@ -22,6 +22,7 @@
 #include "datatype/timestamp.h"
 #include "port/atomics.h"
 #include "delivery/lane.h"
+#include "outbox/stats.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 
@@ -118,6 +119,8 @@ typedef struct HealthEntry
 	TimestampTz last_error_at;
 	char		last_error[LANE_ERROR_BYTES];
 	char		last_error_code[LANE_ERROR_CODE_BYTES];
+	TimestampTz minute;			/* of stats; DT_NOBEGIN: there are none */
+	EndpointStats stats;		/* what is not yet in delivery_stats */
 } HealthEntry;
 
 typedef struct PostriderShared

@@ -11,14 +11,8 @@
  *
  *	  read / load pending -> inbox -> lanes and requests -> finished -> settled
  *
- * There is one wait point: latch, postmaster death, and the engine's epoll
- * descriptor.
- *
- * Gathering.  A wake-up for each of many small transactions costs both sides
- * more than the message itself: a signal, a switch of context, a snapshot, a
- * transaction.  So at more than GATHER_RATE messages/s the worker, once woken,
- * leaves its latch set for a moment, which makes setting it cheap, and then
- * reads all that has come at once.
+ * Its duties have files of their own: wait_point.c, refresh.c (what changes under it),
+ * feed.c, settling.c, credentials.c, function_call.c, upkeep.c, and others.
  *
  * Errors end the process.  Nothing is lost by that: what was not settled is
  * found again from the cursor, and the launcher starts the next worker, at
@@ -30,7 +24,6 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/pg_type.h"
 #include "delivery/engine.h"
 #include "delivery/side_request.h"
 #include "guc.h"
@@ -39,52 +32,40 @@
 #include "outbox/config.h"
 #include "outbox/credential_table.h"
 #include "outbox/deferred.h"
-#include "outbox/endpoint_state.h"
-#include "outbox/erased.h"
 #include "outbox/intake.h"
 #include "outbox/pending.h"
 #include "outbox/progress.h"
 #include "outbox/reader.h"
 #include "outbox/seed.h"
-#include "outbox/settle.h"
 #include "outbox/shard.h"
-#include "pgstat.h"
-#include "portability/instr_time.h"
+#include "outbox/stats.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
-#include "storage/ipc.h"
-#include "storage/latch.h"
 #include "security/credential_set.h"
+#include "storage/ipc.h"
 #include "util/sql.h"
 #include "utils/guc.h"
-#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "worker/announce.h"
 #include "worker/careful.h"
+#include "worker/clock_step.h"
 #include "worker/credentials.h"
 #include "worker/feed.h"
 #include "worker/function_call.h"
 #include "worker/health.h"
 #include "worker/keep.h"
 #include "worker/keys.h"
-#include "worker/rate_group.h"
+#include "worker/refresh.h"
 #include "worker/secrets.h"
+#include "worker/settling.h"
 #include "worker/shmem.h"
 #include "worker/slot.h"
+#include "worker/stats.h"
 #include "worker/step.h"
+#include "worker/upkeep.h"
+#include "worker/wait_point.h"
 #include "worker/wake.h"
-
-/* Outcomes are settled when there are so many, or the oldest is so old. */
-#define SETTLE_COUNT		1000
-#define SETTLE_DELAY_MS		10
-
-/* How often the cursor is written, and how old a delivery gets a lease. */
-#define CHECKPOINT_MS		1000
-#define LEASE_AGE_MS		3000
-
-/* The cursor is written every CHECKPOINT_MS << (0 to this), see write_cursor(). */
-#define MAX_CURSOR_SHIFT	6
 
 /* When the shards change, requests in flight have so long to end. */
 #define HANDOVER_MS			5000
@@ -95,125 +76,15 @@
 /* Idle look at shared memory; no query. */
 #define LOOK_MS				1000
 
-/* A difference by which the wall clock must have been set. */
-#define CLOCK_STEP_US		(2 * USECS_PER_SEC)
-
-#define MAINTENANCE_MS		(60 * 60 * 1000)
-#define MAINTENANCE_RETRY_MS (7 * 1000)
-
-/* From so many messages in a bucket on, they are gathered for so long. */
-#define GATHER_BUCKET_US	10000
-#define GATHER_MESSAGES		25	/* 2,500/s */
-#define GATHER_MS			1
-
 PGDLLEXPORT void postrider_worker_main(Datum main_arg);
 
 static WorkerCounters *counters;
 
 static bool read_wanted = true;
-static uint64 config_loaded = 0;
 static uint64 pending_seen = 0;
-static uint64 erase_seen = 0;
-static TimestampTz oldest_finished_at = 0;
-static TimestampTz checkpoint_at = 0;
-static TimestampTz cursor_at = 0;
-static TimestampTz maintenance_at = DT_NOBEGIN;
 static TimestampTz look_at = 0;
 
 static bool handling = false;	/* the content of messages */
-
-static bool gathering = false;
-static TimestampTz last_read_at = 0;
-static TimestampTz gather_until = 0;	/* the latch is left set; or 0 */
-
-static void
-endpoint_changed(Endpoint *endpoint, bool is_new)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	const char *name = endpoint->policy.rate_group;
-	const RatePolicy *shared_rate = *name ? postrider_config_rate_group(name) : NULL;
-
-	if (is_new)
-		endpoint->lane = postrider_lane_create(endpoint);
-	postrider_governor_configure(&endpoint->lane->governor, &endpoint->policy,
-								 shared_rate ? postrider_rate_group(name, shared_rate, now) : NULL,
-								 now);
-	if (is_new)
-		postrider_keep_load_endpoint(endpoint, now);
-	else if (endpoint->enabled && !endpoint->lane->was_enabled)
-		postrider_governor_reset(&endpoint->lane->governor);
-	endpoint->lane->was_enabled = endpoint->enabled;
-	if (!is_new)
-		postrider_engine_endpoint_changed(endpoint);
-}
-
-/*
- * Loads the configuration if it may have changed; in a transaction.  wake.c
- * explains why this must come after the snapshot of a window.
- */
-static void
-refresh_config(void)
-{
-	bool		changing;
-	uint64		generation = postrider_config_generation(&changing);
-
-	if (generation == config_loaded && !changing)
-		return;
-	if (postrider_config_load(endpoint_changed))
-	{
-		postrider_pending_cancel_orphans();
-		postrider_endpoint_state_delete_orphans();
-	}
-	postrider_pending_release();
-	if (postrider_credentials_look_at_secrets(GetCurrentTimestamp()))
-		postrider_engine_credentials_changed(GetCurrentTimestamp());
-	postrider_secrets_loaded();
-	config_loaded = changing ? 0 : generation;
-	postrider_keys_forget();
-	postrider_feed_look_at_pending();
-}
-
-static void
-refresh_config_if_told(void)
-{
-	bool		changing;
-
-	if (postrider_config_generation(&changing) == config_loaded)
-		return;
-	postrider_step_begin("loading the configuration");
-	refresh_config();
-	postrider_step_commit();
-}
-
-/* Have messages been erased since we looked?  Asked by the engine while it runs. */
-static bool
-erase_is_new(void)
-{
-	return postrider_erase_generation() != erase_seen;
-}
-
-/* Looks up which messages in memory were erased, and drops them; in a transaction. */
-static void
-look_for_erased(void)
-{
-	uint64		generation = postrider_erase_generation();
-
-	if (generation == erase_seen)
-		return;
-	if (postrider_erased_mark())
-		postrider_engine_drop_erased(postrider_deliveries());
-	erase_seen = generation;
-}
-
-static void
-look_for_erased_if_told(void)
-{
-	if (!erase_is_new())
-		return;
-	postrider_step_begin("looking for erased messages");
-	look_for_erased();
-	postrider_step_commit();
-}
 
 /* A turn of the network: see tell_of_erase() in wake.c. */
 static void
@@ -230,51 +101,11 @@ fetch_credentials(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (!postrider_credentials_run(postrider_engine_multi(), now, refresh_config_if_told))
+	if (!postrider_credentials_run(postrider_engine_multi(), now, postrider_refresh_config_if_told))
 		return;
 	now = GetCurrentTimestamp();
 	postrider_engine_credentials_changed(now);
 	run_engine(now);
-}
-
-/* Frees endpoints that were deleted, when nothing in memory points to one. */
-static void
-forget_deleted_endpoints(void)
-{
-	Endpoint  **endpoints;
-	int			count;
-
-	if (!dlist_is_empty(postrider_deliveries()) || postrider_deferred_total() > 0)
-		return;
-	count = postrider_config_endpoints(&endpoints);
-	for (int i = 0; i < count; i++)
-	{
-		if (!endpoints[i]->deleted || !postrider_engine_endpoint_idle(endpoints[i]))
-			continue;
-		postrider_engine_forget(endpoints[i]);
-		postrider_config_forget(endpoints[i]);
-	}
-	pfree(endpoints);
-}
-
-/* Sets "gathering" by the rate at which messages come. */
-static void
-count_messages(int messages)
-{
-	static TimestampTz bucket_start = 0;
-	static int	bucket = 0;
-	TimestampTz now = GetCurrentTimestamp();
-
-	last_read_at = now;
-	if (now - bucket_start >= GATHER_BUCKET_US || now < bucket_start)
-	{
-		gathering = now - bucket_start < 2 * GATHER_BUCKET_US &&
-			bucket >= GATHER_MESSAGES;
-		bucket_start = now;
-		bucket = 0;
-	}
-	bucket += messages;
-	gathering = gathering || bucket >= GATHER_MESSAGES;
 }
 
 /* Reads a chunk of new messages into the inbox. */
@@ -290,145 +121,15 @@ read_log(void)
 		read_wanted = false;
 		postrider_reader_open_window();
 	}
-	refresh_config();
+	postrider_refresh_config();
 	if (postrider_careful() && postrider_reader_peek(&next))
 		postrider_careful_mark(&next);
 	messages = postrider_reader_read(postrider_feed_inbox(),
 									 postrider_careful() ? 1 : READER_CHUNK);
 	postrider_step_commit();
 	postrider_reader_committed();
-	count_messages(messages);
+	postrider_wait_count(messages);
 	pg_atomic_fetch_add_u64(&counters->messages_read, messages);
-}
-
-/* Writes down what has ended; with_call: after one call of a function. */
-static void
-settle(bool with_call)
-{
-	dlist_head *finished = postrider_engine_finished();
-	SettleTotals totals;
-
-	postrider_step_begin(with_call ? "calling a function" : "settling deliveries");
-	if (with_call)
-	{
-		look_for_erased();
-		postrider_function_call_next(postrider_engine_in_flight() > 0 ||
-									 postrider_engine_finished_count() > 0);
-	}
-	postrider_erased_lock_out();
-	look_for_erased();
-	postrider_settle_write(finished, &totals);
-	if (postrider_keys_settle())
-		totals.next_due = DT_NOBEGIN;
-	postrider_step_commit();
-	postrider_keys_settled();
-	postrider_settle_done(finished);
-	postrider_engine_finished_clear();
-	oldest_finished_at = 0;
-	postrider_feed_pending_due(totals.next_due);
-	pg_atomic_fetch_add_u64(&counters->delivered, totals.delivered);
-	pg_atomic_fetch_add_u64(&counters->retried, totals.retried);
-	pg_atomic_fetch_add_u64(&counters->dead, totals.dead);
-}
-
-/*
- * Calls the next function.  What has ended before should not wait for a long
- * call, nor be lost with it.
- */
-static void
-call_function(void)
-{
-	if (postrider_function_call_is_slow() && postrider_engine_finished_count() > 0)
-		settle(false);
-	settle(true);
-}
-
-/*
- * Writes the cursor.  Each write leaves an old version of its row.  They are
- * pruned as long as nobody has an old snapshot; while somebody does, they
- * stay, and so the larger the table has grown, the more rarely we write.  What is
- * settled is on record in any case; the cursor only says where to begin to look.
- */
-static void
-write_cursor(TimestampTz now)
-{
-	int			pages;
-
-	postrider_step_begin("writing the cursor");
-	pages = postrider_progress_save();
-	postrider_step_commit();
-	postrider_progress_saved();
-	cursor_at = TimestampTzPlusMilliseconds(now, CHECKPOINT_MS <<
-											Min(Max(pages - 1, 0), MAX_CURSOR_SHIFT));
-}
-
-/* Writes leases for what takes long, and the cursor. */
-static void
-checkpoint(TimestampTz now, bool last)
-{
-	TimestampTz before = TimestampTzPlusMilliseconds(now, -LEASE_AGE_MS);
-	bool		leases = !dlist_is_empty(postrider_deliveries());
-
-	checkpoint_at = TimestampTzPlusMilliseconds(now, CHECKPOINT_MS);
-	if (leases)
-	{
-		postrider_step_begin("writing leases");
-		leases = postrider_lease_write(before, NULL) > 0;
-		postrider_step_commit();
-		if (leases)
-			postrider_lease_done(before, NULL);
-	}
-	if (postrider_progress_advance() && (cursor_at <= now || last))
-		write_cursor(now);
-	forget_deleted_endpoints();
-	pgstat_report_stat(true);
-}
-
-/*
- * Makes and drops partitions, one at a time, each in a transaction with a
- * short lock time-out; what could not be done now is tried again soon.
- */
-static void
-maintain(TimestampTz now)
-{
-	static SqlStatement maintain_partitions = {
-		.text = "select coalesce(postrider.maintain_partitions(make_interval(mins => $1)),"
-		" postrider.expire_payloads())",
-		.argument_count = 1,
-		.argument_types = {INT4OID}
-	};
-	bool		done = false;
-
-	maintenance_at = TimestampTzPlusMilliseconds(now, MAINTENANCE_MS);
-	PG_TRY();
-	{
-		Datum		values[] = {Int32GetDatum(postrider_retention_minutes)};
-
-		postrider_step_begin("maintaining partitions");
-		postrider_sql_run(&maintain_partitions, values, NULL, 1);
-		done = postrider_sql_text(0, 0, CurrentMemoryContext) == NULL;
-		postrider_step_commit();
-	}
-	PG_CATCH();
-	{
-		if (postrider_shutdown_requested)
-			PG_RE_THROW();
-		EmitErrorReport();
-		FlushErrorState();
-		postrider_step_abort();
-		maintenance_at = TimestampTzPlusMilliseconds(now, MAINTENANCE_RETRY_MS);
-		done = true;
-	}
-	PG_END_TRY();
-	if (!done)
-		maintenance_at = now;
-}
-
-static void
-shift(TimestampTz *time, int64 microseconds)
-{
-	if (*time != 0 && !TIMESTAMP_NOT_FINITE(*time))
-		*time += microseconds;
 }
 
 static void
@@ -452,20 +153,18 @@ clock_was_set(int64 microseconds)
 {
 	dlist_iter	iter;
 
-	shift(&oldest_finished_at, microseconds);
-	shift(&checkpoint_at, microseconds);
-	shift(&cursor_at, microseconds);
-	shift(&maintenance_at, microseconds);
-	shift(&look_at, microseconds);
+	look_at += microseconds;
+	postrider_settling_shift(microseconds);
+	postrider_upkeep_shift(microseconds);
 	postrider_careful_shift(microseconds);
 	postrider_function_call_shift(microseconds);
 	dlist_foreach(iter, postrider_deliveries())
-		shift(&dlist_container(Delivery, memory_node, iter.cur)->loaded_at, microseconds);
+		dlist_container(Delivery, memory_node, iter.cur)->loaded_at += microseconds;
 	postrider_engine_shift(microseconds);
 	postrider_credentials_shift(microseconds);
 	shift_lanes(microseconds);
 	postrider_deferred_shift(microseconds);
-	last_read_at = gather_until = 0;
+	postrider_wait_clock_was_set();
 
 	postrider_step_begin("following the clock");
 	postrider_pending_shift(microseconds);
@@ -476,43 +175,6 @@ clock_was_set(int64 microseconds)
 	ereport(LOG,
 			(errmsg("%s: the clock was set by %.1f s; retries keep their distance from now",
 					MyBgworkerEntry->bgw_name, microseconds / 1000000.0)));
-}
-
-/* The wall clock against the one that nobody can set. */
-static void
-watch_clock(TimestampTz now)
-{
-	static TimestampTz last_now = 0;
-	static instr_time last_monotonic;
-	instr_time	monotonic;
-	int64		step = 0;
-
-	INSTR_TIME_SET_CURRENT(monotonic);
-	if (last_now != 0)
-	{
-		instr_time	elapsed = monotonic;
-
-		INSTR_TIME_SUBTRACT(elapsed, last_monotonic);
-		step = (now - last_now) - (int64) INSTR_TIME_GET_MICROSEC(elapsed);
-	}
-	last_now = now;
-	last_monotonic = monotonic;
-	if (step > CLOCK_STEP_US || step < -CLOCK_STEP_US)
-		clock_was_set(step);
-}
-
-static bool
-settle_is_due(TimestampTz now)
-{
-	int			count = postrider_engine_finished_count();
-
-	if (count == 0)
-		return false;
-	if (oldest_finished_at == 0)
-		oldest_finished_at = now;
-	return count >= SETTLE_COUNT ||
-		TimestampDifferenceExceeds(oldest_finished_at, now, SETTLE_DELAY_MS) ||
-		(postrider_engine_in_flight() == 0 && postrider_engine_queued() == 0);
 }
 
 /* Is there more of the log to be read, and room for what it has? */
@@ -528,7 +190,7 @@ static void
 watch_health(TimestampTz now)
 {
 	static uint64 seen = 0;
-	uint64		activity = config_loaded +
+	uint64		activity = postrider_refresh_generation() + postrider_stats_changes() +
 		pg_atomic_read_u64(&counters->delivered) + pg_atomic_read_u64(&counters->retried) +
 		pg_atomic_read_u64(&counters->dead) +
 		((uint64) pg_atomic_read_u32(&counters->queued) << 32) +
@@ -540,7 +202,7 @@ watch_health(TimestampTz now)
 		postrider_keep_touch(now);
 	}
 	seen = activity;
-	postrider_health_publish(now);
+	postrider_health_publish(now, false);
 	postrider_keep_save(now, false);
 }
 
@@ -549,10 +211,12 @@ static void
 work(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	int64		step = postrider_clock_step(now);
 
-	watch_clock(now);
-	refresh_config_if_told();
-	look_for_erased_if_told();
+	if (step != 0)
+		clock_was_set(step);
+	postrider_refresh_config_if_told();
+	postrider_refresh_erased_if_told();
 	handling = true;
 	if (may_read() && postrider_engine_finished_count() < SETTLE_COUNT)
 		read_log();
@@ -573,19 +237,19 @@ work(void)
 	run_engine(now);
 	fetch_credentials();
 	if (postrider_function_call_due() <= now)
-		call_function();
+		postrider_settling_call_function();
 	handling = false;
-	if (settle_is_due(now))
-		settle(false);
+	if (postrider_settling_is_due(now))
+		postrider_settling_run();
 	if (!dlist_is_empty(postrider_engine_events()))
 		postrider_announce_events();
 	postrider_secrets_care(now);
 	postrider_careful_acquit(now);
 	postrider_careful_forget_if_well(now);
-	if (checkpoint_at <= now)
-		checkpoint(now, false);
-	if (maintenance_at <= now && postrider_shard_number() == 0)
-		maintain(now);
+	postrider_stats_save(now, false);
+	postrider_settling_checkpoint(now, false);
+	if (postrider_upkeep_due() <= now)
+		postrider_upkeep_run(now);
 	if (look_at <= now)
 	{
 		look_at = TimestampTzPlusMilliseconds(now, LOOK_MS);
@@ -608,14 +272,12 @@ wait_ms(void)
 
 	if (postrider_careful_marked())
 		return 1;
-	if (may_read() || erase_is_new())
+	if (may_read() || postrider_refresh_erase_is_new())
 		return 0;
 	deadline = Min(deadline, Min(postrider_health_due(), postrider_keep_due()));
 	deadline = Min(deadline, Min(postrider_keys_due(), postrider_function_call_deadline()));
-	deadline = Min(deadline, postrider_credentials_due());
-	deadline = Min(deadline, postrider_secrets_due());
-	if (postrider_shard_number() == 0)
-		deadline = Min(deadline, maintenance_at);
+	deadline = Min(deadline, Min(postrider_credentials_due(), postrider_stats_due()));
+	deadline = Min(deadline, Min(postrider_secrets_due(), postrider_upkeep_due()));
 	result = deadline <= now ? 0 : TimestampDifferenceMilliseconds(now, deadline);
 	if (engine_ms >= 0)
 		result = Min(result, engine_ms);
@@ -672,12 +334,12 @@ start(WorkerSlot *slot)
 	postrider_step_commit();
 	XLogFlush(XactLastCommitEnd);
 
-	erase_seen = postrider_erase_generation();
+	postrider_refresh_start();
 	postrider_step_begin("starting");
 	postrider_seed_clock();
 	postrider_progress_load();
 	postrider_pending_recover();
-	refresh_config();
+	postrider_refresh_config();
 	postrider_step_commit();
 
 	postrider_reader_start();
@@ -691,78 +353,28 @@ static void
 finish_up(void)
 {
 	if (postrider_engine_finished_count() > 0)
-		settle(false);
+		postrider_settling_run();
 	if (!dlist_is_empty(postrider_engine_events()))
 		postrider_announce_events();
-	checkpoint(GetCurrentTimestamp(), true);
+	postrider_settling_checkpoint(GetCurrentTimestamp(), true);
+	postrider_stats_save(GetCurrentTimestamp(), true);
 	postrider_keep_save(GetCurrentTimestamp(), true);
 	postrider_careful_forget();
 }
 
-typedef struct WaitPoint
-{
-	WaitEventSet *all;
-	WaitEventSet *without_latch;
-} WaitPoint;
-
-/* The wait point, and the same without the latch. */
-static WaitEventSet *
-make_wait_point(int epoll_descriptor, bool with_latch)
-{
-	WaitEventSet *events;
-
-#if PG_VERSION_NUM >= 170000
-	events = CreateWaitEventSet(NULL, 3);
-#else
-	events = CreateWaitEventSet(TopMemoryContext, 3);
-#endif
-	if (with_latch)
-		AddWaitEventToSet(events, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	AddWaitEventToSet(events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
-	AddWaitEventToSet(events, WL_SOCKET_READABLE, epoll_descriptor, NULL, NULL);
-	return events;
-}
-
-/*
- * Waits.  A latch that is found set is either reset, and we read; or, while
- * gathering, left as it is until the moment is over.
- */
+/* Waits for something to happen, and takes note of what settings have become. */
 static void
-wait(WaitPoint *point, long timeout_ms)
+wait(long timeout_ms)
 {
-	WaitEvent	event;
-	WaitEventSet *events = point->all;
-
-	if (gather_until != 0)
-	{
-		if (GetCurrentTimestamp() < gather_until)
-		{
-			events = point->without_latch;
-			timeout_ms = Min(timeout_ms, GATHER_MS);
-		}
-		else
-			gather_until = 0;
-	}
-	if (WaitEventSetWait(events, timeout_ms, &event, 1, PG_WAIT_EXTENSION) == 1 &&
-		event.events == WL_LATCH_SET)
-	{
-		TimestampTz until = TimestampTzPlusMilliseconds(last_read_at, GATHER_MS);
-
-		if (gathering && GetCurrentTimestamp() < until)
-			gather_until = until;
-		else
-		{
-			ResetLatch(MyLatch);
-			read_wanted = true;
-		}
-	}
+	if (postrider_wait(timeout_ms))
+		read_wanted = true;
 	CHECK_FOR_INTERRUPTS();
 	if (ConfigReloadPending)
 	{
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
-		config_loaded = 0;
-		maintenance_at = DT_NOBEGIN;
+		postrider_refresh_config_anew();
+		postrider_upkeep_soon();
 	}
 }
 
@@ -771,7 +383,7 @@ wait(WaitPoint *point, long timeout_ms)
  * workers that come after us need not send them again.
  */
 static void
-hand_over(WaitPoint *point)
+hand_over(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz end = TimestampTzPlusMilliseconds(now, HANDOVER_MS);
@@ -779,12 +391,12 @@ hand_over(WaitPoint *point)
 	postrider_engine_hold();
 	while (postrider_engine_in_flight() > 0 && now < end && !postrider_shutdown_requested)
 	{
-		wait(point, SETTLE_DELAY_MS);
+		wait(SETTLE_DELAY_MS);
 		now = GetCurrentTimestamp();
-		look_for_erased_if_told();
+		postrider_refresh_erased_if_told();
 		run_engine(now);
-		if (settle_is_due(now))
-			settle(false);
+		if (postrider_settling_is_due(now))
+			postrider_settling_run();
 	}
 }
 
@@ -793,7 +405,7 @@ hand_over(WaitPoint *point)
  * be lost.
  */
 static void
-await_credentials(WaitPoint *point)
+await_credentials(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz end = TimestampTzPlusMilliseconds(now, CREDENTIALS_MS);
@@ -801,9 +413,9 @@ await_credentials(WaitPoint *point)
 	postrider_engine_hold();
 	while (postrider_side_requests_running() > 0 && now < end)
 	{
-		wait(point, SETTLE_DELAY_MS);
+		wait(SETTLE_DELAY_MS);
 		now = GetCurrentTimestamp();
-		look_for_erased_if_told();
+		postrider_refresh_erased_if_told();
 		run_engine(now);
 		postrider_credentials_finish(now);
 	}
@@ -811,22 +423,17 @@ await_credentials(WaitPoint *point)
 }
 
 static void
-run(int epoll_descriptor)
+run(void)
 {
-	WaitPoint	point = {
-		.all = make_wait_point(epoll_descriptor, true),
-		.without_latch = make_wait_point(epoll_descriptor, false)
-	};
-
 	while (!postrider_shutdown_requested && postrider_workers == postrider_shard_count())
 	{
-		wait(&point, wait_ms());
+		wait(wait_ms());
 		if (!postrider_shutdown_requested)
 			work();
 	}
 	if (!postrider_shutdown_requested)
-		hand_over(&point);
-	await_credentials(&point);
+		hand_over();
+	await_credentials();
 	finish_up();
 }
 
@@ -856,7 +463,10 @@ leave_after_error(void)
 		/* The step that was cut short for it is lost, but not what lanes know. */
 		postrider_step_abort();
 		if (counters != NULL)
+		{
+			postrider_stats_save(GetCurrentTimestamp(), true);
 			postrider_keep_save(GetCurrentTimestamp(), true);
+		}
 		postrider_slot_set_clean();
 		proc_exit(0);
 	}
@@ -868,6 +478,8 @@ leave_after_error(void)
 	CommitTransactionCommand();
 	if (!handling)
 		postrider_careful_clear();
+	if (counters != NULL)
+		postrider_stats_save(GetCurrentTimestamp(), true);
 	proc_exit(1);
 }
 
@@ -876,7 +488,6 @@ postrider_worker_main(Datum main_arg)
 {
 	WorkerSlot *slot;
 	sigjmp_buf	handler;
-	int			epoll_descriptor;
 
 	pqsignal(SIGTERM, postrider_step_handle_sigterm);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -892,13 +503,13 @@ postrider_worker_main(Datum main_arg)
 	PG_exception_stack = &handler;
 
 	postrider_intake_account = postrider_memory_account;
-	postrider_engine_must_stop = erase_is_new;
-	epoll_descriptor = postrider_engine_start();
+	postrider_engine_must_stop = postrider_refresh_erase_is_new;
+	postrider_wait_start(postrider_engine_start());
 	start(slot);
 	ereport(LOG,
 			(errmsg("%s started",
 					MyBgworkerEntry->bgw_name)));
-	run(epoll_descriptor);
+	run();
 	postrider_slot_set_clean();
 	proc_exit(0);
 }

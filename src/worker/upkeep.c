@@ -1,0 +1,83 @@
+/*-------------------------------------------------------------------------
+ *
+ * upkeep.c
+ *	  Has partitions made and dropped, and payloads and statistics expired.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "guc.h"
+#include "outbox/shard.h"
+#include "util/sql.h"
+#include "utils/timestamp.h"
+#include "worker/step.h"
+#include "worker/upkeep.h"
+
+#define MAINTENANCE_MS		(60 * 60 * 1000)
+#define MAINTENANCE_RETRY_MS (7 * 1000)
+
+static TimestampTz maintenance_at = DT_NOBEGIN;
+
+TimestampTz
+postrider_upkeep_due(void)
+{
+	return postrider_shard_number() == 0 ? maintenance_at : DT_NOEND;
+}
+
+/*
+ * Makes and drops partitions, one at a time, each in a transaction with a
+ * short lock time-out; what could not be done now is tried again soon.
+ */
+void
+postrider_upkeep_run(TimestampTz now)
+{
+	static SqlStatement maintain_partitions = {
+		.text = "select coalesce(postrider.maintain_partitions(make_interval(mins => $1)),"
+		" postrider.expire_payloads(), postrider.expire_stats(make_interval(mins => $2)))",
+		.argument_count = 2,
+		.argument_types = {INT4OID, INT4OID}
+	};
+	bool		done = false;
+
+	maintenance_at = TimestampTzPlusMilliseconds(now, MAINTENANCE_MS);
+	PG_TRY();
+	{
+		Datum		values[] = {
+			Int32GetDatum(postrider_retention_minutes),
+			Int32GetDatum(postrider_stats_minutes)
+		};
+
+		postrider_step_begin("maintaining partitions");
+		postrider_sql_run(&maintain_partitions, values, NULL, 1);
+		done = postrider_sql_text(0, 0, CurrentMemoryContext) == NULL;
+		postrider_step_commit();
+	}
+	PG_CATCH();
+	{
+		if (postrider_shutdown_requested)
+			PG_RE_THROW();
+		EmitErrorReport();
+		FlushErrorState();
+		postrider_step_abort();
+		maintenance_at = TimestampTzPlusMilliseconds(now, MAINTENANCE_RETRY_MS);
+		done = true;
+	}
+	PG_END_TRY();
+	if (!done)
+		maintenance_at = now;
+}
+
+void
+postrider_upkeep_soon(void)
+{
+	maintenance_at = DT_NOBEGIN;
+}
+
+void
+postrider_upkeep_shift(int64 microseconds)
+{
+	if (!TIMESTAMP_NOT_FINITE(maintenance_at))
+		maintenance_at += microseconds;
+}
