@@ -16,7 +16,7 @@ begin
 	-- Endpoints: the first thing that is wrong with each.
 	standing as (
 		select e.*, s.failures, s.failing_since, s.last_error, s.last_error_code, s.last_error_at, s.breaker, s.open_until, s.blocked_until,
-			s.rate_used, coalesce(s.queued, 0) as queued, w.due_since, h.has_pending, r.rate,
+			s.rate_used, coalesce(s.queued, 0) as queued, w.due_since, coalesce(h.has_pending, false) as has_pending, r.rate,
 			coalesce(s.last_error_at > coalesce(s.last_success_at, '-infinity'), false) as failed_last,
 			coalesce(s.breaker <> 'closed', false) as is_open,
 			coalesce(s.failures, 0) > 0 as is_failing
@@ -24,14 +24,15 @@ begin
 		left join status s on s.endpoint_id = e.id
 		left join lateral (select p.due_at as due_since from postrider.pending p
 			where p.endpoint_id = e.id and p.due_at <= now() order by p.due_at limit 1) w on true
-		cross join lateral (select exists (select from postrider.pending p where p.endpoint_id = e.id) as has_pending) h
+		-- Not EXISTS, which may become a hash of the whole table.
+		left join lateral (select true as has_pending from postrider.pending p where p.endpoint_id = e.id order by p.due_at limit 1) h on true
 		cross join lateral (select min(m[1]::double precision / nullif(extract(epoch from m[2]::interval), 0)) * coalesce(e.batch_size, 1) as rate
 			from unnest(s.rate_used) u cross join lateral regexp_match(u, ' of (\d+) in (.*)$') m) r),
 	waiting as (
 		select s.*, o.overdue, s.queued + o.overdue as owed, (s.queued + o.overdue) / s.rate as rate_s
 		from standing s
 		cross join lateral (select case when s.due_since is null then 0 else
-			(select count(*) from (select from postrider.pending p where p.endpoint_id = s.id and p.due_at <= now()
+			(select count(*) from (select from postrider.pending p where p.endpoint_id = s.id and p.due_at <= now() order by p.due_at
 				limit case when s.rate is null then 101 else 1001 end) x) end as overdue) o),
 	endpoints as (
 		select w.*, case
@@ -44,7 +45,7 @@ begin
 				case when w.last_error !~ '^secret ".*" (has expired at|has no value)' then 'credential' end
 			when w.is_open then 'breaker'
 			when w.blocked_until > now() + interval '1 minute' then 'throttled'
-			when w.is_failing and w.failing_since < now() - interval '1 minute' then case when w.url like 'function:%' then 'function' else 'failing' end
+			when w.is_failing and w.failing_since < now() - interval '1 minute' then 'failing'
 			when w.rate_s > 600 then 'rate_limit'
 			when w.due_since < now() - interval '15 minutes' then 'backlog' end as kind,
 			case when w.last_error like '%; postrider.attempt has the error' then coalesce((
@@ -83,7 +84,6 @@ begin
 				when 'breaker' then format('%s requests in a row have failed, and the circuit breaker is open: %s', e.failures, e.error)
 				when 'throttled' then format('the receiver asked to wait until %s', to_char(e.blocked_until, 'YYYY-MM-DD HH24:MI:SS TZ'))
 				when 'failing' then format('%s requests in a row have failed: %s', e.failures, e.error)
-				when 'function' then format('the function has failed %s times in a row: %s', e.failures, e.error)
 				when 'rate_limit' then format('at its rate limit what waits takes %s', postrider.about(make_interval(secs => e.rate_s)))
 				else format('messages have been due for %s', postrider.about(now() - e.due_since)) end as problem,
 			concat_ws(' ',
@@ -112,7 +112,6 @@ begin
 				when 'throttled' then E'-- It goes on by itself then.  If that comes often, send less:\n'
 					|| format('-- update postrider.endpoint set rate_limit = <requests>, rate_period = <''1 minute''> where name = %L;', e.name)
 				when 'failing' then format(E'-- It is tried again by itself.  When the receiver is well, at once by\nselect postrider.retry(endpoint => %L);\n-- If the URL is wrong:\n-- %s', e.name, e.set_url)
-				when 'function' then format(E'-- Repair the function, then\nselect postrider.retry(endpoint => %L);', e.name)
 				when 'rate_limit' then format(E'-- If the receiver allows more:\nupdate postrider.endpoint set %s where name = %L;\n-- If not all of it need be sent:\n-- select postrider.cancel(endpoint => %2$L, topic => <''topic''>);',
 					case when e.rate_limit is not null then 'rate_limit = <requests>, rate_period = ' || quote_literal(e.rate_period) else 'rate_limits = <''limits''>' end, e.name)
 				else format(E'-- The receiver takes less than comes.  If it can take more at a time:\nupdate postrider.endpoint set max_in_flight = %s where name = %L;',

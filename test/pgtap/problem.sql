@@ -4,7 +4,7 @@ create extension if not exists pgtap;
 create extension if not exists postrider;
 select plan(7);
 
--- Pages that a look at it touches, and sequential scans of the tables that grow.
+-- Pages that a look at it touches, and rows that sequential scans of the tables that grow have read.
 create function pg_temp.pages() returns bigint language plpgsql as $$
 declare
 	plan json;
@@ -14,7 +14,7 @@ begin
 end
 $$;
 create function pg_temp.scans() returns bigint language sql volatile as $$
-	select coalesce(sum(s.seq_scan), 0)::bigint from pg_stat_xact_user_tables s
+	select coalesce(sum(s.seq_tup_read), 0)::bigint from pg_stat_xact_user_tables s
 	where s.schemaname = 'postrider' and s.relname ~ '^(message|attempt|pending|dead_letter)'
 $$;
 create function pg_temp.pile_up(dead integer, due integer) returns void language plpgsql as $$

@@ -56,7 +56,10 @@ sub remedy
 {
 	my ($row, %filled) = @_;
 	my $text = $row->{remedy} // '';
-	$text = join "\n", map { my $name = $_; map { /^--/ ? $_ : s/<\Q$name\E>/$filled{$name}/r } split /\n/, $text } keys %filled if %filled;
+	for my $name (keys %filled)
+	{
+		$text = join "\n", map { /^--/ ? $_ : s/<\Q$name\E>/$filled{$name}/r } split /\n/, $text;
+	}
 	my ($status, $out, $err) = $node->psql($database, $text);
 	is($status . ($err =~ /ERROR/ ? $err : ''), 0, 'its remedy can be run') or diag($text);
 }
@@ -127,7 +130,7 @@ for (qw(postgres other))
 {
 	$node->safe_psql($_, q{do $$ declare f text; begin
 		foreach f in array array['server_problems', 'endpoint_problems'] loop
-			execute regexp_replace(pg_get_functiondef(('postrider.' || f)::regproc), '''(1 hour|10 seconds|1 minute|15 minutes)''', '''1 second''', 'g');
+			execute regexp_replace(pg_get_functiondef(('postrider.' || f)::regproc), '''(1 hour|10 seconds|1 minute|5 minutes|15 minutes)''', '''1 second''', 'g');
 		end loop; end $$});
 }
 
@@ -148,17 +151,17 @@ gone('launcher');
 
 # --- A lock; and a worker that hangs
 my $locker = $node->background_psql('postgres');
-$locker->query_safe('begin; lock table postrider.endpoint_state in access exclusive mode');
+$locker->query_safe('begin; lock table postrider.attempt in share mode');
 send_to('well');
 $row = problem('worker_lock', 'worker process ' . sql('select pid from postrider.worker'), qr/waited for a lock.*held by process \d+ \(postgres, idle in transaction/);
 remedy($row);
-gone('worker_lock');
 eval { $locker->quit };
+gone('worker_lock');
 my $worker = sql('select pid from postrider.worker');
 kill 'STOP', $worker;
-sql("insert into postrider.message (id, topic, endpoint, payload) values (postrider.id_floor(now() - interval '20 minutes'), 'x', 'well', '1')");
+send_to('well');
 sql("insert into postrider.pending (message_id, endpoint_id, due_at, reason) select postrider.id_floor(now() - interval '19 minutes'), id, now() - interval '16 minutes', 'overflow' from postrider.endpoint where name = 'well'");
-$row = problem('worker_lag', 'worker 0', qr/20 minutes behind.*does not get on/);
+$row = problem('worker_lag', 'worker 0', qr/\d seconds behind.*does not get on/);
 my $backlog = problem('backlog', 'endpoint well', qr/due for 16 minutes.*1 message wait/);
 remedy($backlog);
 remedy($row);
@@ -188,7 +191,7 @@ gone('credential');
 sql("select postrider.set_secret('soon', 'x', expires_at => now() + interval '1 day'); select postrider.set_secret('unused', 'x', expires_at => now() + interval '1 day');
 	select postrider.set_secret('empty', 'x'); delete from postrider.secret_version where name = 'empty';
 	select postrider.set_secret_source('vault', '{\"store\": \"vault\", \"url\": \"http://127.0.0.1:1\", \"path\": \"kv/data/x\", \"field\": \"value\", \"token\": \"good\"}')");
-endpoint('secrets', $receiver->url('/ok/secrets'), auth => q('[{"type": "bearer", "secret": "soon"}, {"type": "api_key", "header": "x-key", "secret": "empty"}]'));
+endpoint('secrets', $receiver->url('/ok/secrets'), auth => q('{"type": "bearer", "secret": "soon"}'), signing_secret => "'empty'");
 endpoint('stored', $receiver->url('/ok/stored'), auth => q('{"type": "bearer", "secret": "vault"}'));
 endpoint('tokens', $receiver->url('/ok/tokens'), auth => q('{"type": "oauth2_client_credentials", "token_url": "http://127.0.0.1:1/token", "client_id": "a", "client_secret": "good"}'));
 send_to($_) for qw(stored tokens);
@@ -220,6 +223,7 @@ sub certificate
 	system("cd $dir && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key -out crt -days 5 -subj /CN=own 2>/dev/null") == 0 or die;
 	return slurp_file("$dir/crt");
 }
+sql("update postrider.endpoint set backoff_max = '1 hour' where name = 'busy'");
 send_to($_, 2) for qw(refused busy behind needs held function);
 $row = problem('failing', 'endpoint refused', qr/requests in a row have failed: Failed to connect/);
 remedy($row);
@@ -236,10 +240,10 @@ remedy($row);
 ok($receiver->wait_for_count(2, '/ok/held'), 'and messages flow');
 $row = problem('certificate', 'endpoint ending', qr/ca_certificate ends on/);
 remedy($row, "'the new PEM'" => 'null');
-$row = problem('function', 'endpoint function', qr/failed \d+ times in a row: .*no luck/);
+$row = problem('dead_letters', 'endpoint function', qr/2 messages were given up: sql_P0001 \(2\).*no luck/);
 sql("create or replace function public.fails(postrider.message) returns void language sql as ''");
 remedy($row);
-gone($_) for qw(proxy template disabled certificate function);
+gone($_) for qw(proxy template disabled certificate dead_letters);
 sql("delete from postrider.endpoint where name in ('refused', 'busy', 'behind')");
 
 # --- The guard
