@@ -47,6 +47,7 @@ grant execute on function
 	postrider.percentile(bigint[], double precision, real)
 to postrider_reader, postrider_admin;
 grant execute on function
+	postrider.library_version(),
 	postrider.worker_status(),
 	postrider.endpoint_status(),
 	postrider.progress_status(),
@@ -140,6 +141,7 @@ grant select, insert, update, delete on postrider.endpoint, postrider.subscripti
 	postrider.mapping, postrider.schema
 to postrider_admin;
 grant select, insert, update, delete on postrider.sensitive_field, postrider.payload_retention to postrider_admin;
+grant select, insert, update, delete on postrider.tenant to postrider_admin;
 grant select on postrider.message_masked, postrider.dead_letter_masked to postrider_payload_reader;
 grant execute on function
 	postrider.export_subject(text, jsonpath, text, text),
@@ -242,6 +244,7 @@ select pg_catalog.pg_extension_config_dump('postrider.schema', '');
 select pg_catalog.pg_extension_config_dump('postrider.topic', '');
 select pg_catalog.pg_extension_config_dump('postrider.mapping', '');
 select pg_catalog.pg_extension_config_dump('postrider.topic_version', '');
+select pg_catalog.pg_extension_config_dump('postrider.tenant', '');
 select pg_catalog.pg_extension_config_dump('postrider.endpoint', '');
 select pg_catalog.pg_extension_config_dump('postrider.endpoint_id_seq', '');
 select pg_catalog.pg_extension_config_dump('postrider.subscription', '');

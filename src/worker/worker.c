@@ -63,6 +63,7 @@
 #include "worker/slot.h"
 #include "worker/stats.h"
 #include "worker/step.h"
+#include "worker/tenant_rate.h"
 #include "worker/upkeep.h"
 #include "worker/wait_point.h"
 #include "worker/wake.h"
@@ -190,6 +191,7 @@ static void
 watch_health(TimestampTz now)
 {
 	static uint64 seen = 0;
+	static uint64 messages_seen = 0;
 	uint64		activity = postrider_refresh_generation() + postrider_stats_changes() +
 		pg_atomic_read_u64(&counters->delivered) + pg_atomic_read_u64(&counters->retried) +
 		pg_atomic_read_u64(&counters->dead) +
@@ -202,6 +204,9 @@ watch_health(TimestampTz now)
 		postrider_keep_touch(now);
 	}
 	seen = activity;
+	if (pg_atomic_read_u64(&counters->messages_read) != messages_seen)
+		postrider_keep_touch(now);
+	messages_seen = pg_atomic_read_u64(&counters->messages_read);
 	postrider_health_publish(now, false);
 	postrider_keep_save(now, false);
 }
@@ -250,6 +255,7 @@ work(void)
 	postrider_settling_checkpoint(now, false);
 	if (postrider_upkeep_due() <= now)
 		postrider_upkeep_run(now);
+	postrider_tenant_rates_touch(now);
 	if (look_at <= now)
 	{
 		look_at = TimestampTzPlusMilliseconds(now, LOOK_MS);
@@ -325,6 +331,8 @@ start(WorkerSlot *slot)
 	set_option("enable_mergejoin", "off");
 	set_option("plan_cache_mode", "force_generic_plan");
 	set_option("jit", "off");
+
+	postrider_step_await_version();
 
 	postrider_step_begin("starting");
 	postrider_step_exit_if_absent();

@@ -70,6 +70,10 @@ admin | delete | relation endpoint
 admin | delete | relation mapping
 admin | delete | relation schema
 admin | delete | relation subscription
+admin | delete | relation tenant
+admin | insert | relation tenant
+admin | select | relation tenant
+admin | update | relation tenant
 admin | delete | relation topic
 admin | delete | relation topic_version
 admin | execute | function acting_role()
@@ -165,6 +169,7 @@ admin | execute | function repair_partition(date)
 admin | execute | function wake()
 admin reader | execute | function progress_status()
 admin reader | execute | function readable_error(text, text)
+admin reader | execute | function library_version()
 admin reader | execute | function span_id(uuid, integer, timestamp with time zone)
 admin reader | execute | function timeline(uuid)
 admin reader | execute | function worker_status()
