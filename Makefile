@@ -6,14 +6,23 @@ EXTENSION_VERSION = 0.2.0
 MODULE_big = postrider
 OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c))
 SQL_MODULES = prelude access id schema_format schema topic topic_schema convert mapping template secret secret_source endpoint credential secret_source_status subscription message pending \
-	cursor partition emit watch control erase sensitive explain response trial on_message status health secret_use timeline config_history config_document config_apply problem_server problem_endpoint problem_secret problem tenant grants
-DATA_built = sql/$(EXTENSION)--$(EXTENSION_VERSION).sql
+	cursor partition emit watch control erase sensitive explain response trial on_message stats status health secret_use timeline config_history config_document config_apply \
+	problem_server \
+	problem_endpoint \
+	problem_secret \
+	problem \
+	metrics \
+	version \
+	tenant_limits \
+	tenant grants
+UPDATES = $(notdir $(wildcard sql/update/*--$(EXTENSION_VERSION).sql))
+DATA_built = sql/$(EXTENSION)--$(EXTENSION_VERSION).sql $(UPDATES:%=sql/%)
 
 PG_CPPFLAGS = -I$(srcdir)/src $(shell curl-config --cflags 2>/dev/null)
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wshadow -Werror
 SHLIB_LINK = -lcurl -lcrypto
 
-EXTRA_CLEAN = sql/$(EXTENSION)--$(EXTENSION_VERSION).sql
+EXTRA_CLEAN = $(DATA_built)
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -25,6 +34,12 @@ endif
 
 sql/$(EXTENSION)--$(EXTENSION_VERSION).sql: $(SQL_MODULES:%=sql/%.sql)
 	cat $^ > $@
+
+# From each released version; what was released stands in sql/releases.
+sql/$(EXTENSION)--%--$(EXTENSION_VERSION).sql: sql/update/$(EXTENSION)--%--$(EXTENSION_VERSION).sql \
+		sql/releases/$(EXTENSION)--%.sql sql/$(EXTENSION)--$(EXTENSION_VERSION).sql tools/make-update
+	tools/make-update $(wordlist 1,3,$^) > $@.new
+	mv $@.new $@
 
 # PGXS does not track headers.
 $(OBJS): $(wildcard src/*.h src/*/*.h)

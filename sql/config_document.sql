@@ -32,6 +32,7 @@ as $$
 		(20, 'schema', 'schemas', null, '{}'),
 		(30, 'topic', 'topics', null, array['version']),
 		(40, 'mapping', 'mappings', null, '{}'),
+		(55, 'tenant', 'tenants', null, '{}'),
 		(60, 'endpoint', 'endpoints', null, array['disabled_reason', 'paused_at', 'pause_reason']),
 		(70, 'subscription', 'subscriptions', 'endpoint', '{}'))
 		as k (place, kind, section, listed_by, left_out) on k.kind = c.relname

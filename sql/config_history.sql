@@ -239,7 +239,8 @@ begin
 	name := case kind when 'subscription' then (shown ->> 'endpoint') || ': ' || (shown ->> 'topic')
 		else coalesce(shown ->> 'name',
 			(select string_agg(shown ->> k, ' ' order by k) from unnest(postrider.primary_key(relation)) k)) end;
-	tenant := case when shown ? 'tenant' then shown ->> 'tenant'
+	tenant := case when kind = 'tenant' then shown ->> 'name'
+		when shown ? 'tenant' then shown ->> 'tenant'
 		when kind = 'subscription' then postrider.tenant_of_endpoint(shown ->> 'endpoint')
 		when kind = 'secret_version' then coalesce(
 			(select s.tenant from postrider.secret s where s.name = shown ->> 'name'),

@@ -37,9 +37,17 @@ grant execute on function postrider.require_tenant(text) to postrider_admin;
 grant execute on function postrider.require_owner(regclass) to postrider_writer, postrider_admin;
 
 -- What is going on, without payloads and what may quote them.
-grant select on postrider.delivery, postrider.worker, postrider.endpoint_health, postrider.progress
+grant select on postrider.delivery, postrider.worker, postrider.endpoint_health, postrider.progress,
+	postrider.delivery_stats, postrider.message_stats
 to postrider_reader, postrider_admin;
 grant execute on function
+	postrider.duration_buckets(),
+	postrider.add_counts(bigint[], bigint[]),
+	postrider.sum_counts(bigint[]),
+	postrider.percentile(bigint[], double precision, real)
+to postrider_reader, postrider_admin;
+grant execute on function
+	postrider.library_version(),
 	postrider.worker_status(),
 	postrider.endpoint_status(),
 	postrider.progress_status(),
@@ -69,6 +77,15 @@ grant execute on function
 	postrider.repair_partition(date),
 	postrider.wake()
 to postrider_admin;
+
+grant select on postrider.metric_endpoint, postrider.metric_worker, postrider.metric_secret, postrider.metric_credential,
+	postrider.metric_log
+to postrider_reader, postrider_admin;
+grant execute on function
+	postrider.metric_families(),
+	postrider.metric_labels(text[], text[]),
+	postrider.metrics(text)
+to postrider_reader, postrider_admin;
 
 -- Payloads, headers, responses, and errors that quote them.
 grant select on postrider.message, postrider.attempt, postrider.pending, postrider.dead_letter
@@ -124,6 +141,7 @@ grant select, insert, update, delete on postrider.endpoint, postrider.subscripti
 	postrider.mapping, postrider.schema
 to postrider_admin;
 grant select, insert, update, delete on postrider.sensitive_field, postrider.payload_retention to postrider_admin;
+grant select, insert, update, delete on postrider.tenant to postrider_admin;
 grant select on postrider.message_masked, postrider.dead_letter_masked to postrider_payload_reader;
 grant execute on function
 	postrider.export_subject(text, jsonpath, text, text),
@@ -227,6 +245,7 @@ select pg_catalog.pg_extension_config_dump('postrider.schema', '');
 select pg_catalog.pg_extension_config_dump('postrider.topic', '');
 select pg_catalog.pg_extension_config_dump('postrider.mapping', '');
 select pg_catalog.pg_extension_config_dump('postrider.topic_version', '');
+select pg_catalog.pg_extension_config_dump('postrider.tenant', '');
 select pg_catalog.pg_extension_config_dump('postrider.endpoint', '');
 select pg_catalog.pg_extension_config_dump('postrider.endpoint_id_seq', '');
 select pg_catalog.pg_extension_config_dump('postrider.subscription', '');

@@ -5,7 +5,7 @@ create function postrider.endpoint_status(out endpoint_id integer, out pid integ
 	out breaker text, out open_until timestamptz, out blocked_until timestamptz,
 	out failures bigint, out failing_since timestamptz, out rate_used text[],
 	out rate_used_share real, out last_success_at timestamptz, out last_error text,
-	out last_error_at timestamptz, out last_error_code text)
+	out last_error_at timestamptz, out last_error_code text, out waits_for_tenant boolean)
 returns setof record
 language c volatile parallel restricted
 as 'MODULE_PATHNAME', 'postrider_endpoint_status';
@@ -19,7 +19,8 @@ select e.name as endpoint, e.tenant,
 		when s.breaker = 'half_open' then 'probing' when s.blocked_until > now() then 'throttled'
 		when s.failures > 0 then 'failing' else 'ok' end as state,
 	case when not e.enabled then e.disabled_reason when e.paused_at is not null then e.pause_reason
-		when s.failures > 0 or s.breaker <> 'closed' then s.last_error end as reason,
+		when s.failures > 0 or s.breaker <> 'closed' then s.last_error
+		when s.waits_for_tenant then format('waits for rate_limits of tenant "%s"', e.tenant) end as reason,
 	s.in_flight, s.in_flight_limit, s.queued, p.waiting, p.next_due_at,
 	s.breaker, s.open_until, s.blocked_until, s.failures, s.failing_since,
 	s.rate_used, s.rate_used_share, e.rate_group,
@@ -35,7 +36,7 @@ comment on view postrider.endpoint_health is
 comment on column postrider.endpoint_health.endpoint is 'The endpoint.';
 comment on column postrider.endpoint_health.tenant is 'Its tenant.';
 comment on column postrider.endpoint_health.state is 'ok; failing (the last attempt failed); throttled (the receiver asked to wait); open (its circuit breaker is open) or probing; paused; disabled; unknown (no worker has it).';
-comment on column postrider.endpoint_health.reason is 'Why it is not ok.';
+comment on column postrider.endpoint_health.reason is 'Why it is not ok, or that it waits for the limits of its tenant.';
 comment on column postrider.endpoint_health.in_flight is 'Requests in flight.';
 comment on column postrider.endpoint_health.in_flight_limit is 'How many may be now: grows to max_in_flight while the receiver keeps answering as fast.';
 comment on column postrider.endpoint_health.queued is 'Deliveries that the worker has at hand.';
@@ -46,7 +47,7 @@ comment on column postrider.endpoint_health.open_until is 'When the open breaker
 comment on column postrider.endpoint_health.blocked_until is 'Until when the receiver asked to wait (Retry-After).';
 comment on column postrider.endpoint_health.failures is 'Requests that failed in a row because the receiver is not well.';
 comment on column postrider.endpoint_health.failing_since is 'Since when.';
-comment on column postrider.endpoint_health.rate_used is 'How much of each rate limit is used now.';
+comment on column postrider.endpoint_health.rate_used is 'How much of each rate limit is used now, its own and those of its tenant.';
 comment on column postrider.endpoint_health.rate_used_share is 'The largest share of a limit that is used, from 0 to 1.';
 comment on column postrider.endpoint_health.rate_group is 'Group of endpoints that share these limits.';
 comment on column postrider.endpoint_health.last_success_at is 'When the last request succeeded, since the worker started.';
@@ -64,8 +65,8 @@ create table postrider.endpoint_state (
 ) with (fillfactor = 50);
 comment on table postrider.endpoint_state is
 'What workers keep over a restart: how much of rate limits is used, and since when endpoints fail. Written by the workers; nobody else need look.';
-comment on column postrider.endpoint_state.endpoint_id is 'The endpoint; 0 for a rate group.';
-comment on column postrider.endpoint_state.rate_group is 'The rate group; empty for an endpoint.';
+comment on column postrider.endpoint_state.endpoint_id is 'The endpoint; 0 for a rate group, -1 for the requests of a tenant, -2 for its messages.';
+comment on column postrider.endpoint_state.rate_group is 'The rate group or tenant; empty for an endpoint.';
 comment on column postrider.endpoint_state.rate is 'State of the rate limits, in a form of its own.';
 comment on column postrider.endpoint_state.breaker is 'State of the circuit breaker, in a form of its own.';
 comment on column postrider.endpoint_state.clean is 'The worker ended after it wrote this: nothing has been sent since.';

@@ -34,6 +34,7 @@ char	   *postrider_traceparent;
 char	   *postrider_tenant;
 char	   *postrider_change_reason;
 int			postrider_config_history_minutes;
+int			postrider_stats_minutes;
 int			postrider_validation = POSTRIDER_VALIDATION_STRICT;
 
 static const struct config_enum_entry validation_options[] = {
@@ -75,6 +76,13 @@ postrider_guc_define(void)
 							"Whole days are dropped; what is still owed is kept in any case.",
 							&postrider_retention_minutes,
 							7 * 24 * 60, 24 * 60, INT_MAX / 60,
+							PGC_SIGHUP, GUC_UNIT_MIN,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("postrider.stats_retention",
+							"How long statistics are kept.",
+							"Older rows of postrider.delivery_stats and postrider.message_stats are deleted by the worker.",
+							&postrider_stats_minutes,
+							14 * 24 * 60, 24 * 60, INT_MAX / 60,
 							PGC_SIGHUP, GUC_UNIT_MIN,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("postrider.config_history_retention",

@@ -29,6 +29,7 @@ extern char *postrider_traceparent;
 extern char *postrider_tenant;
 extern char *postrider_change_reason;
 extern int	postrider_config_history_minutes;
+extern int	postrider_stats_minutes;
 
 /* What becomes of a payload that does not match the schema of its topic. */
 typedef enum PostriderValidation

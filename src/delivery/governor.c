@@ -7,8 +7,10 @@
  * nothing.  Most endpoints have no rate limit and were never told to slow down:
  * for those the rate is not asked.
  *
- * A rate group is locked for each call, for less than a microsecond.  Nothing in
- * policy/ allocates or raises an error.
+ * A permit needs the rate of the endpoint, or of its group, and that of its tenant.
+ * Both are locked at once, that of the tenant second, so that a token is taken of
+ * both or of neither; for less than a microsecond.  Nothing in policy/ allocates or
+ * raises an error.  What the receiver says concerns the first one only.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,22 +39,30 @@ unlock_rate(Governor *governor)
 		LWLockRelease(&governor->group->lock);
 }
 
-bool
-postrider_governor_has_rate(const Governor *governor)
+/* There is a rate of the endpoint or its group. */
+static inline bool
+has_own_rate(const Governor *governor)
 {
 	return governor->group != NULL || governor->rate.started;
 }
 
+bool
+postrider_governor_has_rate(const Governor *governor)
+{
+	return has_own_rate(governor) || governor->tenant != NULL;
+}
+
 /*
- * The caller has configured the state of a group: its policy is that of all
- * endpoints in it.
+ * The caller has configured the states of group and tenant: their policies are
+ * those of all endpoints in them.
  */
 void
 postrider_governor_configure(Governor *governor, const Policy *policy, RateGroup *group,
-							 TimestampTz now)
+							 RateGroup *tenant, TimestampTz now)
 {
 	governor->policy = policy;
 	governor->group = group;
+	governor->tenant = tenant;
 	if (group == NULL && (policy->rate.count > 0 || governor->rate.started))
 		postrider_rate_configure(&governor->rate, &policy->rate, MICROSECONDS(now));
 }
@@ -65,31 +75,78 @@ postrider_governor_limit(const Governor *governor)
 }
 
 TimestampTz
+postrider_governor_tenant_next(Governor *governor, TimestampTz now)
+{
+	int64		next;
+
+	if (governor->tenant == NULL)
+		return now;
+	LWLockAcquire(&governor->tenant->lock, LW_EXCLUSIVE);
+	next = postrider_rate_next_us(&governor->tenant->state, MICROSECONDS(now));
+	LWLockRelease(&governor->tenant->lock);
+	return (TimestampTz) next;
+}
+
+TimestampTz
 postrider_governor_next(Governor *governor, TimestampTz now)
 {
 	int64		next = postrider_breaker_next_us(&governor->breaker, MICROSECONDS(now));
 
 	if (next == PG_INT64_MAX)
 		return DT_NOEND;
-	if (postrider_governor_has_rate(governor))
+	if (has_own_rate(governor))
 	{
 		RateState  *rate = lock_rate(governor);
 
 		next = Max(next, postrider_rate_next_us(rate, MICROSECONDS(now)));
 		unlock_rate(governor);
 	}
-	return (TimestampTz) next;
+	return Max((TimestampTz) next, postrider_governor_tenant_next(governor, now));
+}
+
+/*
+ * Takes a token of the endpoint's rate.  The caller holds the lock of the tenant's,
+ * if there is one, and knows that it has a token.
+ */
+static bool
+take_own(RateState *rate, TimestampTz now, RateUse *use, int *warning)
+{
+	bool		taken = postrider_rate_take(rate, MICROSECONDS(now), warning);
+
+	if (*warning >= 0)
+		(void) postrider_rate_use(rate, MICROSECONDS(now), use);
+	return taken;
+}
+
+static bool
+has_token(RateState *rate, TimestampTz now)
+{
+	int64		next = postrider_rate_next_us(rate, MICROSECONDS(now));
+
+	return next <= rate->last_us;
 }
 
 static bool
 take_token(Governor *governor, TimestampTz now, RateUse *use, int *warning)
 {
-	RateState  *rate = lock_rate(governor);
-	bool		taken = postrider_rate_take(rate, MICROSECONDS(now), warning);
+	RateState  *own = has_own_rate(governor) ? lock_rate(governor) : NULL;
+	RateGroup  *tenant = governor->tenant;
+	bool		taken = true;
+	int			ignored;
 
-	if (*warning >= 0)
-		(void) postrider_rate_use(rate, MICROSECONDS(now), use);
-	unlock_rate(governor);
+	if (tenant != NULL)
+	{
+		LWLockAcquire(&tenant->lock, LW_EXCLUSIVE);
+		taken = has_token(&tenant->state, now);
+	}
+	if (taken && own != NULL)
+		taken = take_own(own, now, use, warning);
+	if (taken && tenant != NULL)
+		taken = postrider_rate_take(&tenant->state, MICROSECONDS(now), &ignored);
+	if (tenant != NULL)
+		LWLockRelease(&tenant->lock);
+	if (own != NULL)
+		unlock_rate(governor);
 	return taken;
 }
 
@@ -101,6 +158,7 @@ postrider_governor_take(Governor *governor, TimestampTz now, Permit *permit,
 	int			warning = -1;
 
 	permit->taken_at = now;
+	permit->tenant = governor->tenant;
 	if (!postrider_breaker_take(&governor->breaker, &governor->policy->breaker,
 								MICROSECONDS(now), &permit->is_probe))
 		return false;
@@ -122,12 +180,18 @@ postrider_governor_give_back(Governor *governor, const Permit *permit)
 {
 	if (permit->is_probe)
 		postrider_breaker_abandon(&governor->breaker);
-	if (postrider_governor_has_rate(governor))
+	if (has_own_rate(governor))
 	{
 		RateState  *rate = lock_rate(governor);
 
 		postrider_rate_put_back(rate, MICROSECONDS(permit->taken_at));
 		unlock_rate(governor);
+	}
+	if (permit->tenant != NULL)
+	{
+		LWLockAcquire(&permit->tenant->lock, LW_EXCLUSIVE);
+		postrider_rate_put_back(&permit->tenant->state, MICROSECONDS(permit->taken_at));
+		LWLockRelease(&permit->tenant->lock);
 	}
 }
 

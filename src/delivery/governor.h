@@ -26,6 +26,7 @@
 typedef struct RateGroup
 {
 	LWLock		lock;
+	uint32		generation;		/* goes up when it becomes that of others */
 	RateState	state;
 } RateGroup;
 
@@ -34,6 +35,7 @@ typedef struct Governor
 	const Policy *policy;		/* of the endpoint */
 	RateGroup  *group;			/* or NULL: rate is of this endpoint alone */
 	RateState	rate;
+	RateGroup  *tenant;			/* of all endpoints of its tenant; or NULL */
 	BreakerState breaker;
 	ConcurrencyState concurrency;
 } Governor;
@@ -54,6 +56,7 @@ typedef struct Permit
 {
 	TimestampTz taken_at;
 	bool		is_probe;		/* the breaker tries with it */
+	RateGroup  *tenant;			/* a token was taken of it; or NULL */
 } Permit;
 
 /* What a request has told about its endpoint. */
@@ -73,10 +76,14 @@ typedef struct GovernorResult
 
 /* The policy is there, or has changed. */
 extern void postrider_governor_configure(Governor *governor, const Policy *policy,
-										 RateGroup *group, TimestampTz now);
+										 RateGroup *group, RateGroup *tenant,
+										 TimestampTz now);
 
 /* Is there a limit, or has the receiver asked for fewer requests? */
 extern bool postrider_governor_has_rate(const Governor *governor);
+
+/* When the tenant's rate lets a request through: now, if it is that. */
+extern TimestampTz postrider_governor_tenant_next(Governor *governor, TimestampTz now);
 
 /* Requests that may be in flight now. */
 extern int	postrider_governor_limit(const Governor *governor);
@@ -87,7 +94,7 @@ extern int	postrider_governor_limit(const Governor *governor);
  */
 extern TimestampTz postrider_governor_next(Governor *governor, TimestampTz now);
 
-/* Takes a permit; false if there is none just now. */
+/* Takes a permit, from all rates or from none; false if there is none just now. */
 extern bool postrider_governor_take(Governor *governor, TimestampTz now, Permit *permit,
 									GovernorReport report, void *arg);
 

@@ -100,6 +100,25 @@ postrider_append_begin(const char *table)
 	return state;
 }
 
+bool
+postrider_append_fits(const AppendTarget *state, const char *const *names,
+					  const Oid *types, int count)
+{
+	TupleDesc	desc = state->row->tts_tupleDescriptor;
+
+	if (desc->natts != count)
+		return false;
+	for (int i = 0; i < count; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(desc, i);
+
+		if (column->attisdropped || column->atttypid != types[i] ||
+			strcmp(NameStr(column->attname), names[i]) != 0)
+			return false;
+	}
+	return true;
+}
+
 /* Drops the buffer's slots, which fit one partition only. */
 static void
 release_slots(AppendTarget *state)

@@ -25,6 +25,10 @@ typedef struct AppendTarget AppendTarget;
  */
 extern AppendTarget *postrider_append_begin(const char *table);
 
+/* True if the table has these columns, in this order, and no others. */
+extern bool postrider_append_fits(const AppendTarget *state, const char *const *names,
+								  const Oid *types, int count);
+
 /*
  * Adds a row, which is copied; values and nulls have one element per column.
  */

@@ -23,6 +23,7 @@
 #include "outbox/access.h"
 #include "outbox/emit.h"
 #include "outbox/row_json.h"
+#include "outbox/tenant_limit.h"
 #include "outbox/topic_schema.h"
 #include "policy/priority.h"
 #include "util/id.h"
@@ -323,13 +324,15 @@ capture_change(const Capture *capture, const Change *change, AppendTarget *appen
 	message.payload = build_payload(capture, change);
 	if (message.payload == NULL)
 		return;
+	message.tenant = postrider_message_tenant(NULL);
 	postrider_payload_require_size(message.payload, capture->topic_name);
+	postrider_tenant_require_size(message.tenant, message.payload, capture->topic_name);
 	postrider_topic_schema_check(capture->topic_name, message.payload);
 	message.topic = capture->topic;
 	message.key = build_key(capture, change);
-	message.tenant = postrider_message_tenant(NULL);
 	message.priority = (int16) capture->priority;
 	message.has_priority = capture->priority != PRIORITY_NORMAL;
+	postrider_tenant_count_message(message.tenant);
 	postrider_id_next(&message.id);
 	postrider_emit_message(append, &message);
 }

@@ -23,6 +23,7 @@
 #include "outbox/secret_load.h"
 #include "outbox/sensitive.h"
 #include "outbox/shard.h"
+#include "outbox/tenant_config.h"
 #include "util/id.h"
 #include "util/sql.h"
 #include "utils/array.h"
@@ -362,6 +363,7 @@ postrider_config_load(EndpointChangedCallback callback)
 		entry->seen = false;
 
 	load_rate_groups();
+	postrider_tenant_config_load();
 	postrider_secret_load();
 	postrider_sensitive_load();
 	/* All are read before any is told of, as that may run statements of its own. */

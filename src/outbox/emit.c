@@ -17,9 +17,11 @@
 #include "outbox/access.h"
 #include "outbox/deduplication.h"
 #include "outbox/emit.h"
-#include "outbox/seed.h"
 #include "outbox/endpoint.h"
+#include "outbox/seed.h"
+#include "outbox/tenant_limit.h"
 #include "outbox/topic_schema.h"
+#include "outbox/version.h"
 #include "policy/priority.h"
 #include "tcop/utility.h"
 #include "util/id.h"
@@ -41,14 +43,35 @@ enum
 	COLUMN_COUNT
 };
 
+static const char *const column_names[COLUMN_COUNT] = {
+	"id", "xid", "topic", "endpoint", "key", "tenant", "payload", "headers", "deliver_at",
+	"expires_at", "traceparent", "priority", "removed"
+};
+
+static const Oid column_types[COLUMN_COUNT] = {
+	UUIDOID, XID8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, TIMESTAMPTZOID,
+	TIMESTAMPTZOID, TEXTOID, INT2OID, TEXTOID
+};
+
+/*
+ * With SQL objects of another version messages are written nevertheless, if the table
+ * is the one that we know: the worker will deliver them, and transactions of users
+ * need not fail.
+ */
 AppendTarget *
 postrider_emit_begin(const char *caller)
 {
+	AppendTarget *state;
+
 	PreventCommandIfReadOnly(caller);
 	PreventCommandIfParallelMode(caller);
 	(void) GetTopFullTransactionId();
 	postrider_seed_clock();
-	return postrider_append_begin("message");
+	state = postrider_append_begin("message");
+	if (!postrider_versions_agree() &&
+		!postrider_append_fits(state, column_names, column_types, COLUMN_COUNT))
+		postrider_require_versions();
+	return state;
 }
 
 void
@@ -113,10 +136,11 @@ postrider_payload_require_size(Jsonb *payload, const char *topic)
 				 errhint("Send a reference to the data, or list the columns that matter in postrider.watch().")));
 }
 
+/* The SQL function may be of another version, and have fewer arguments. */
 static text *
 optional_text(FunctionCallInfo fcinfo, int argument)
 {
-	return PG_ARGISNULL(argument) ? NULL : PG_GETARG_TEXT_PP(argument);
+	return argument >= PG_NARGS() || PG_ARGISNULL(argument) ? NULL : PG_GETARG_TEXT_PP(argument);
 }
 
 /*
@@ -189,6 +213,7 @@ emit_one(NewMessage *message, const char *scope, text *dedup_key,
 		postrider_append_end(state);
 		PG_RETURN_UUID_P(id);
 	}
+	postrider_tenant_count_message(message->tenant);
 	postrider_emit_message(state, message);
 	postrider_emit_end(state);
 	*id = message->id;
@@ -215,6 +240,7 @@ postrider_emit(PG_FUNCTION_ARGS)
 	read_arguments(fcinfo, 1, &message);
 	read_priority(fcinfo, 8, &message);
 	postrider_payload_require_size(message.payload, topic);
+	postrider_tenant_require_size(message.tenant, message.payload, topic);
 	postrider_topic_schema_check(topic, message.payload);
 	return emit_one(&message, topic, optional_text(fcinfo, 6), "emit()");
 }
@@ -243,6 +269,7 @@ postrider_send(PG_FUNCTION_ARGS)
 	read_arguments(fcinfo, 1, &message);
 	read_priority(fcinfo, 9, &message);
 	postrider_payload_require_size(message.payload, topic);
+	postrider_tenant_require_size(message.tenant, message.payload, topic);
 	postrider_endpoint_require(message.endpoint, message.tenant);
 	postrider_topic_schema_check(topic, message.payload);
 	return emit_one(&message, psprintf("%s@%s", topic, endpoint),

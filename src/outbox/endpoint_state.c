@@ -43,8 +43,10 @@ static SqlStatement forget = {
 static SqlStatement forget_orphans = {
 	.text =
 	"delete from postrider.endpoint_state s where case when s.endpoint_id > 0 then"
-	" not exists (select from postrider.endpoint e where e.id = s.endpoint_id) else"
-	" not exists (select from postrider.endpoint e where e.rate_group = s.rate_group) end"
+	" not exists (select from postrider.endpoint e where e.id = s.endpoint_id)"
+	" when s.endpoint_id = 0 then"
+	" not exists (select from postrider.endpoint e where e.rate_group = s.rate_group) else"
+	" not exists (select from postrider.tenant t where t.name = s.rate_group) end"
 };
 
 static const void *

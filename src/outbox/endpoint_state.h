@@ -10,7 +10,7 @@
 
 #include "postgres.h"
 
-/* An endpoint (with rate_group ""), or a rate group (with endpoint_id 0). */
+/* An endpoint (with rate_group ""), or a shared rate: its RateScope and name. */
 typedef struct EndpointStateKey
 {
 	int32		endpoint_id;
@@ -35,7 +35,7 @@ extern void postrider_endpoint_state_save(const EndpointStateKey *key,
 										  const EndpointStateRow *row);
 extern void postrider_endpoint_state_delete(const EndpointStateKey *key);
 
-/* Of endpoints that are gone, and groups without endpoints. */
+/* Of endpoints and tenants that are gone, and groups without endpoints. */
 extern void postrider_endpoint_state_delete_orphans(void);
 
 #endif							/* POSTRIDER_ENDPOINT_STATE_H */

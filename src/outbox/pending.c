@@ -12,6 +12,7 @@
 #include "outbox/mapping_reference.h"
 #include "outbox/pending.h"
 #include "outbox/shard.h"
+#include "outbox/stats.h"
 #include "policy/priority.h"
 #include "util/sql.h"
 #include "utils/array.h"
@@ -67,11 +68,13 @@ static SqlStatement cancel_orphans = {
 	"with gone as (delete from postrider.pending p where not exists"
 	" (select from postrider.endpoint e where e.id = p.endpoint_id)"
 	" and p.endpoint_id % $2 = $1 and p.reason <> 'in_flight'"
-	" returning p.message_id, p.endpoint_id)"
-	" insert into postrider.attempt (message_id, endpoint_id, started_at,"
-	" attempt, outcome, error_code, error)"
-	" select message_id, endpoint_id, now(), 0, 'cancelled',"
-	" 'endpoint_deleted', 'the endpoint was deleted' from gone",
+	" returning p.message_id, p.endpoint_id),"
+	" ended as (insert into postrider.attempt (message_id, endpoint_id, started_at,"
+	"  attempt, outcome, error_code, error)"
+	"  select message_id, endpoint_id, now(), 0, 'cancelled',"
+	"  'endpoint_deleted', 'the endpoint was deleted' from gone"
+	"  returning endpoint_id)"
+	" select endpoint_id, count(*) from ended group by endpoint_id",
 	SHARD_ARGUMENTS
 };
 
@@ -136,7 +139,7 @@ static SqlStatement find_next_due = {
 	.argument_types = {INT4ARRAYOID, TIMESTAMPTZARRAYOID}
 };
 
-static void
+static uint64
 run_on_shard(SqlStatement *statement)
 {
 	Datum		values[] = {
@@ -144,7 +147,7 @@ run_on_shard(SqlStatement *statement)
 		Int32GetDatum(postrider_shard_count())
 	};
 
-	postrider_sql_run(statement, values, NULL, 0);
+	return postrider_sql_run(statement, values, NULL, 0);
 }
 
 void
@@ -162,20 +165,20 @@ postrider_pending_shift(int64 microseconds)
 void
 postrider_pending_recover(void)
 {
-	run_on_shard(&shift_after_stop);
-	run_on_shard(&recover_leases);
+	(void) run_on_shard(&shift_after_stop);
+	(void) run_on_shard(&recover_leases);
 }
 
 void
 postrider_pending_release(void)
 {
-	run_on_shard(&release_held);
+	(void) run_on_shard(&release_held);
 }
 
 void
 postrider_pending_cancel_orphans(void)
 {
-	run_on_shard(&cancel_orphans);
+	postrider_stats_count_rows(run_on_shard(&cancel_orphans), OUTCOME_CANCELLED);
 }
 
 static MappingReference *

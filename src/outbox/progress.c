@@ -20,10 +20,12 @@
 #include "miscadmin.h"
 #include "outbox/progress.h"
 #include "outbox/shard.h"
+#include "outbox/stats.h"
 #include "util/sql.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 #include "utils/xid8.h"
 
 static LogCursor cursor;
@@ -200,6 +202,8 @@ postrider_progress_advance(void)
 		postrider_log_cursor_free(&cursor);
 		cursor = chunk->after;
 		unsaved = unsaved || !chunk->is_empty;
+		if (chunk->topics != NULL)
+			postrider_stats_passed(chunk->topics, GetCurrentTimestamp());
 		pfree(chunk);
 	}
 	return unsaved;

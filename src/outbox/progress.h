@@ -46,6 +46,7 @@ struct ReadChunk
 	dlist_node	node;
 	int			outstanding;	/* deliveries not yet settled or leased */
 	bool		is_empty;		/* there was no message in it */
+	struct TopicCounts *topics; /* its messages by topic (stats.h); or NULL */
 	LogCursor	after;			/* the cursor once they are */
 };
 

@@ -47,6 +47,7 @@
 #include "outbox/progress.h"
 #include "outbox/reader.h"
 #include "outbox/shard.h"
+#include "outbox/stats.h"
 #include "policy/priority.h"
 #include "storage/lwlock.h"
 #include "storage/procarray.h"
@@ -423,6 +424,8 @@ take_row(uint64 row, HTAB *settled, ReadChunk *chunk, dlist_head *deliveries)
 	endpoint = postrider_sql_text(row, 8, CurrentMemoryContext);
 	tenant = postrider_sql_text(row, 9, CurrentMemoryContext);
 	payload = postrider_sql_jsonb(row, 2);
+	if (postrider_shard_number() == 0)
+		postrider_stats_read(&chunk->topics, topic, payload ? VARSIZE_ANY(payload) : 0);
 	count = postrider_config_route(topic, endpoint, tenant, &id, payload, &targets);
 	if (count == 0 && endpoint != NULL && postrider_shard_number() == 0 &&
 		!postrider_config_is_endpoint(endpoint))

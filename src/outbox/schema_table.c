@@ -12,25 +12,20 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/stratnum.h"
-#include "access/table.h"
-#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
+#include "outbox/latest_row.h"
 #include "outbox/schema_table.h"
 #include "outbox/topic_schema.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 
 PG_FUNCTION_INFO_V1(postrider_check_schema);
 
@@ -46,57 +41,19 @@ static uint64 changes = 1;
  * Reading
  */
 
-Oid
-postrider_schema_relation(const char *name)
-{
-	Oid			schema = get_namespace_oid("postrider", true);
-
-	return OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
-}
-
 Jsonb *
 postrider_schema_read(const char *table, const char *index,
 					  const char *column, const char *value)
 {
-	Oid			oid = postrider_schema_relation(table);
-	Relation	rel;
 	TupleDesc	desc;
-	AttrNumber	key_number;
-	AttrNumber	schema_number;
-	ScanKeyData key;
-	Snapshot	snapshot;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	Jsonb	   *result = NULL;
+	HeapTuple	row = postrider_latest_row(table, index, column, value, &desc);
+	Datum		schema;
+	bool		isnull;
 
-	if (!OidIsValid(oid))
+	if (row == NULL)
 		return NULL;
-	rel = table_open(oid, AccessShareLock);
-	desc = RelationGetDescr(rel);
-	key_number = get_attnum(oid, column);
-	schema_number = get_attnum(oid, "schema");
-	if (key_number <= 0 || schema_number <= 0)
-		elog(ERROR, "table \"postrider.%s\" lacks a column", table);
-	ScanKeyEntryInitialize(&key, 0, key_number, BTEqualStrategyNumber, InvalidOid,
-						   TupleDescAttr(desc, key_number - 1)->attcollation,
-						   F_TEXTEQ, CStringGetTextDatum(value));
-	snapshot = RegisterSnapshot(IsInParallelMode() ? GetActiveSnapshot() :
-								GetLatestSnapshot());
-	scan = systable_beginscan(rel, postrider_schema_relation(index), true,
-							  snapshot, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-	{
-		bool		isnull;
-		Datum		schema = heap_getattr(tuple, schema_number, desc, &isnull);
-
-		if (!isnull)
-			result = DatumGetJsonbPCopy(schema);
-	}
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, AccessShareLock);
-	return result;
+	schema = postrider_latest_get(row, desc, "schema", &isnull);
+	return isnull ? NULL : DatumGetJsonbPCopy(schema);
 }
 
 Jsonb *
@@ -152,8 +109,8 @@ postrider_schema_changes(void)
 	{
 		/* Looking may bring another change, which must not be forgotten. */
 		watched_is_stale = false;
-		watched[0] = postrider_schema_relation("topic");
-		watched[1] = postrider_schema_relation("schema");
+		watched[0] = postrider_relation("topic");
+		watched[1] = postrider_relation("schema");
 	}
 	return changes;
 }
@@ -238,7 +195,7 @@ postrider_check_schema(PG_FUNCTION_ARGS)
 		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ||
 		!(TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ||
 		  TRIGGER_FIRED_BY_UPDATE(trigger->tg_event)) ||
-		RelationGetRelid(trigger->tg_relation) != postrider_schema_relation("schema"))
+		RelationGetRelid(trigger->tg_relation) != postrider_relation("schema"))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be called after insert or update for each row of table \"postrider.schema\"",

@@ -13,17 +13,10 @@
 #include "content/schema.h"
 #include "utils/jsonb.h"
 
-/* The OID of a table or index of the extension, or InvalidOid. */
-extern Oid	postrider_schema_relation(const char *name);
-
 /*
  * The column "schema" of the one row of postrider.TABLE whose column has this
  * value and which INDEX, unique, has on it; NULL if there is none or it is
- * NULL.  A copy, in the current memory context.  Nobody's privileges matter.
- *
- * The row is read with the latest snapshot, so that what is kept of it does
- * not depend on this transaction; but with the active one in a parallel query,
- * which can have no other.
+ * NULL.  A copy, in the current memory context, by postrider_latest_row().
  */
 extern Jsonb *postrider_schema_read(const char *table, const char *index,
 									const char *column, const char *value);

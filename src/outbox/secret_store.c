@@ -26,9 +26,9 @@ static SqlStatement lock_versions = {
 
 static SqlStatement insert_secret = {
 	.text =
-	"insert into postrider.secret (name) values ($1) on conflict (name) do nothing",
-	.argument_count = 1,
-	.argument_types = {TEXTOID}
+	"insert into postrider.secret (name, tenant) values ($1, $2) on conflict (name) do nothing",
+	.argument_count = 2,
+	.argument_types = {TEXTOID, TEXTOID}
 };
 
 /* A statement of its own: what follows sees what was committed while we waited. */
@@ -116,9 +116,11 @@ static int32
 make_room(const SecretOrder *order)
 {
 	Datum		values[] = {order->values[0], order->overlap};
+	Datum		row[] = {order->values[0], order->values[4]};
+	char		row_nulls[] = {' ', order->nulls[4]};
 	int32		last;
 
-	(void) postrider_sql_run(&insert_secret, values, NULL, 0);
+	(void) postrider_sql_run(&insert_secret, row, row_nulls, 0);
 	(void) postrider_sql_run(&lock_secret, values, NULL, 0);
 	(void) postrider_sql_run(&select_last, values, NULL, 0);
 	last = postrider_sql_int32(0, 0);

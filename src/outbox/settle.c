@@ -20,6 +20,7 @@
 #include "outbox/progress.h"
 #include "outbox/reply.h"
 #include "outbox/settle.h"
+#include "outbox/stats.h"
 #include "policy/priority.h"
 #include "security/secret_set.h"
 #include "util/sql.h"
@@ -76,11 +77,13 @@ static SqlStatement supersede_older = {
 	"    where w.endpoint_id = d.endpoint_id and w.key = d.key"
 	"    and w.message_id < d.message_id and w.reason <> 'in_flight' offset 0) o) o"
 	" where p.message_id = o.message_id and (p.endpoint_id = o.endpoint_id) is true"
-	" returning p.message_id, p.endpoint_id, p.attempts)"
-	" insert into postrider.attempt (message_id, endpoint_id, started_at, attempt,"
-	" outcome, error_code, error)"
-	" select message_id, endpoint_id, clock_timestamp(), least(attempts, 32767),"
-	" 'superseded', 'superseded', 'a newer message of its key is sent in its place' from gone",
+	" returning p.message_id, p.endpoint_id, p.attempts),"
+	" ended as (insert into postrider.attempt (message_id, endpoint_id, started_at, attempt,"
+	"  outcome, error_code, error)"
+	"  select message_id, endpoint_id, clock_timestamp(), least(attempts, 32767),"
+	"  'superseded', 'superseded', 'a newer message of its key is sent in its place' from gone"
+	"  returning endpoint_id)"
+	" select endpoint_id, count(*) from ended group by endpoint_id",
 	.argument_count = 3,
 	.argument_types = {UUIDARRAYOID, INT4ARRAYOID, TEXTARRAYOID}
 };
@@ -272,7 +275,8 @@ supersede(dlist_head *deliveries, int capacity)
 	values[0] = array_of(ids, count, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR);
 	values[1] = array_of(endpoint_ids, count, INT4OID, 4, true, TYPALIGN_INT);
 	values[2] = array_of(keys, count, TEXTOID, -1, false, TYPALIGN_INT);
-	postrider_sql_run(&supersede_older, values, NULL, 0);
+	postrider_stats_count_rows(postrider_sql_run(&supersede_older, values, NULL, 0),
+							   OUTCOME_SUPERSEDED);
 }
 
 static Datum
@@ -517,12 +521,15 @@ postrider_settle_write(dlist_head *deliveries, SettleTotals *totals)
 void
 postrider_settle_done(dlist_head *deliveries)
 {
+	TimestampTz now = GetCurrentTimestamp();
 	dlist_mutable_iter iter;
 
 	dlist_foreach_modify(iter, deliveries)
 	{
 		Delivery   *delivery = dlist_container(Delivery, node, iter.cur);
 
+		if (delivery->settle == SETTLE_ATTEMPT && !is_on_record(delivery))
+			postrider_stats_count(delivery, now);
 		if (delivery->chunk)
 			postrider_progress_settled(delivery->chunk);
 		postrider_delivery_free(delivery);

@@ -22,6 +22,7 @@
 
 #include "catalog/pg_type.h"
 #include "outbox/shard.h"
+#include "outbox/stats.h"
 #include "outbox/suspect.h"
 #include "util/sql.h"
 #include "utils/builtins.h"
@@ -105,9 +106,11 @@ static SqlStatement give_up_owed = {
 	"  from gone g left join postrider.message m on m.id = g.message_id"
 	"  where g.payload is not null or m.removed is null and m.payload is not null"
 	"  on conflict (message_id, endpoint_id) do nothing)"
-	" insert into postrider.attempt (message_id, endpoint_id, started_at,"
-	" attempt, outcome, error_code, error)"
-	" select message_id, endpoint_id, now(), least(attempts, 32767), 'dead', 'crash', $4 from gone",
+	", ended as (insert into postrider.attempt (message_id, endpoint_id, started_at,"
+	"  attempt, outcome, error_code, error)"
+	"  select message_id, endpoint_id, now(), least(attempts, 32767), 'dead', 'crash', $4 from gone"
+	"  returning endpoint_id)"
+	" select endpoint_id, count(*) from ended group by endpoint_id",
 	.argument_count = 4,
 	.argument_types = {UUIDOID, INT4OID, INT4OID, TEXTOID}
 };
@@ -138,7 +141,7 @@ give_up(const pg_uuid_t *id, int tries)
 	Datum		shard[] = {Int32GetDatum(postrider_shard_number())};
 
 	postrider_sql_run(&make_owed, values, NULL, 0);
-	postrider_sql_run(&give_up_owed, values, NULL, 0);
+	postrider_stats_count_rows(postrider_sql_run(&give_up_owed, values, NULL, 0), OUTCOME_DEAD);
 	postrider_sql_run(&clear_suspect, shard, NULL, 0);
 	ereport(WARNING,
 			(errcode(ERRCODE_INTERNAL_ERROR),

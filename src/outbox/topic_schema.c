@@ -38,6 +38,7 @@
 #include "guc.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "outbox/latest_row.h"
 #include "outbox/schema_table.h"
 #include "outbox/topic_schema.h"
 #include "util/sql.h"
@@ -149,8 +150,8 @@ prepare_cache(void)
 	{
 		empty_cache();
 		cache_is_stale = false;
-		topic_table = postrider_schema_relation("topic");
-		schema_table = postrider_schema_relation("schema");
+		topic_table = postrider_relation("topic");
+		schema_table = postrider_relation("schema");
 	}
 }
 
@@ -409,7 +410,7 @@ postrider_keep_topic_version(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
 		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ||
 		!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ||
-		RelationGetRelid(trigger->tg_relation) != postrider_schema_relation("topic"))
+		RelationGetRelid(trigger->tg_relation) != postrider_relation("topic"))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be called after update for each row of table \"postrider.topic\"",

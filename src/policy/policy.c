@@ -63,9 +63,9 @@ postrider_policy_default(Policy *policy)
  * Rate
  */
 
-/* The windows by period, and the shortest one spread. */
-static void
-arrange_windows(RatePolicy *rate)
+/* The windows by period; false if two are for the same one. */
+static bool
+sort_windows(RatePolicy *rate)
 {
 	for (int i = 1; i < rate->count; i++)
 	{
@@ -77,8 +77,22 @@ arrange_windows(RatePolicy *rate)
 			rate->window[j - 1] = window;
 		}
 	}
-	if (rate->count > 0)
-		rate->window[0].spread = true;
+	for (int i = 1; i < rate->count; i++)
+		if (rate->window[i].period_us == rate->window[i - 1].period_us)
+			return false;
+	return true;
+}
+
+/* Of the limits of requests the shortest is spread evenly. */
+static bool
+arrange_windows(RatePolicy *rate)
+{
+	if (rate->count == 0)
+		return true;
+	if (!sort_windows(rate))
+		return false;
+	rate->window[0].spread = true;
+	return true;
 }
 
 bool
@@ -165,13 +179,11 @@ make_rate(const PolicyValues *values, Policy *policy, PolicyProblem *problem)
 		!postrider_rate_parse(values->rate_limits, rate, &why))
 		return refuse(problem, "rate_limits", why,
 					  "Write, for example, '100 per 10 s, 250000 per day'.");
-	arrange_windows(rate);
-	for (int i = 1; i < rate->count; i++)
-		if (rate->window[i].period_us == rate->window[i - 1].period_us)
-			return refuse(problem,
-						  values->rate_limits == NULL ? "rate_limit" : "rate_limits",
-						  "must not have two limits for the same period",
-						  "Keep the lower one; rate_limit per rate_period counts as well.");
+	if (!arrange_windows(rate))
+		return refuse(problem,
+					  values->rate_limits == NULL ? "rate_limit" : "rate_limits",
+					  "must not have two limits for the same period",
+					  "Keep the lower one; rate_limit per rate_period counts as well.");
 	if (values->rate_group != NULL)
 	{
 		Size		length = strlen(values->rate_group);
@@ -185,6 +197,40 @@ make_rate(const PolicyValues *values, Policy *policy, PolicyProblem *problem)
 		return refuse(problem, "warn_at", "must be above 0 and at most 1",
 					  "It is a share of the limit: 0.8 warns at 80 %; NULL never warns.");
 	rate->warn_at = values->warn_at_isnull ? 0 : values->warn_at;
+	return true;
+}
+
+bool
+postrider_tenant_rate_make(const char *limits, RatePolicy *rate, PolicyProblem *problem)
+{
+	char	   *why;
+
+	memset(rate, 0, sizeof(*rate));
+	if (!postrider_rate_parse(limits, rate, &why))
+		return refuse(problem, "rate_limits", why,
+					  "Write, for example, '100 per 10 s, 250000 per day'.");
+	if (!arrange_windows(rate))
+		return refuse(problem, "rate_limits", "must not have two limits for the same period",
+					  "Keep the lower one.");
+	return true;
+}
+
+bool
+postrider_message_limits_make(const char *limits, RatePolicy *rate, PolicyProblem *problem)
+{
+	char	   *why;
+
+	memset(rate, 0, sizeof(*rate));
+	if (!postrider_rate_parse(limits, rate, &why))
+		return refuse(problem, "message_limits", why,
+					  "Write, for example, '1000 per min, 250000 per day'.");
+	for (int i = 0; i < rate->count; i++)
+		if (rate->window[i].spread)
+			return refuse(problem, "message_limits", "must not have the words burst and spread",
+						  "A transaction cannot wait: messages come as they come, until a limit is reached.");
+	if (!sort_windows(rate))
+		return refuse(problem, "message_limits", "must not have two limits for the same period",
+					  "Keep the lower one.");
 	return true;
 }
 

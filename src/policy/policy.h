@@ -112,4 +112,13 @@ extern bool postrider_rate_parse(const char *limits, RatePolicy *rate,
  */
 extern bool postrider_rate_merge(RatePolicy *rate, const RatePolicy *other);
 
+/*
+ * The limits of a tenant from its texts: of requests, the shortest spread evenly;
+ * and of messages, none spread.  Nobody is warned.  False at what makes no sense.
+ */
+extern bool postrider_tenant_rate_make(const char *limits, RatePolicy *rate,
+									   PolicyProblem *problem);
+extern bool postrider_message_limits_make(const char *limits, RatePolicy *rate,
+										  PolicyProblem *problem);
+
 #endif							/* POSTRIDER_POLICY_H */

@@ -89,16 +89,17 @@ void
 postrider_rate_configure(RateState *state, const RatePolicy *policy,
 						 int64 now_us)
 {
-	RateState	old = *state;
+	RateState	old;
 
-	if (!old.started)
+	if (!state->started)
 	{
 		postrider_rate_init(state, policy, now_us);
 		return;
 	}
-	now_us = Max(now_us, old.last_us);
-	if (is_same_policy(&old.policy, policy))
+	if (is_same_policy(&state->policy, policy))
 		return;
+	old = *state;
+	now_us = Max(now_us, old.last_us);
 	postrider_rate_init(state, policy, now_us);
 	state->adaptation = old.adaptation;
 	state->last_us = old.last_us;

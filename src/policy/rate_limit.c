@@ -284,6 +284,31 @@ postrider_rate_put_back(RateState *state, int64 taken_at_us)
 	}
 }
 
+void
+postrider_rate_put_back_many(RateState *state, int64 from_us, int64 to_us, int64 count)
+{
+	for (int i = 0; i < state->policy.count; i++)
+	{
+		const RateWindow *window = &state->policy.window[i];
+		RateLedger *ledger = &state->ledger[i];
+		int64		first = Max(postrider_ledger_slot(window, ledger, from_us),
+								ledger->slot - RATE_SLOTS);
+		int64		last = Min(postrider_ledger_slot(window, ledger, to_us), ledger->slot);
+		int64		left = count;
+
+		ledger->debt_us = Max(ledger->debt_us - count * postrider_window_interval_us(window), 0);
+		for (int64 slot = Max(first, 0); slot <= last && left > 0; slot++)
+		{
+			uint32	   *calls = postrider_ledger_count(ledger, slot);
+			uint32		some = (uint32) Min((int64) *calls, left);
+
+			*calls -= some;
+			ledger->used -= some;
+			left -= some;
+		}
+	}
+}
+
 int
 postrider_rate_use(RateState *state, int64 now_us, RateUse *use)
 {

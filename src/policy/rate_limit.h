@@ -138,6 +138,13 @@ extern bool postrider_rate_take(RateState *state, int64 now_us, int *warning);
 extern void postrider_rate_put_back(RateState *state, int64 taken_at_us);
 
 /*
+ * Gives back so many tokens that were taken between two times, without a word on
+ * which of them when: the oldest go first, so that what is left counts longer.
+ */
+extern void postrider_rate_put_back_many(RateState *state, int64 from_us, int64 to_us,
+										 int64 count);
+
+/*
  * When there may be a token: now_us if there is one, else a time after it.
  * Nothing changes but what time itself changes.
  */

@@ -106,30 +106,53 @@ postrider_sql_leave(const SqlScope *scope)
 	SetUserIdAndSecContext(scope->user, scope->security_context);
 }
 
-uint64
-postrider_sql_run(SqlStatement *statement, const Datum *values,
-				  const char *nulls, long limit)
+static void
+prepare(SqlStatement *statement)
 {
-	int			result;
+	SPIPlanPtr	plan;
 
-	if (statement->plan == NULL)
-	{
-		SPIPlanPtr	plan = SPI_prepare(statement->text,
-									   statement->argument_count,
-									   statement->argument_types);
+	if (statement->plan != NULL)
+		return;
+	plan = SPI_prepare(statement->text, statement->argument_count, statement->argument_types);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed for \"%s\": %s", statement->text,
+			 SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan);
+	statement->plan = plan;
+}
 
-		if (plan == NULL)
-			elog(ERROR, "SPI_prepare failed for \"%s\": %s", statement->text,
-				 SPI_result_code_string(SPI_result));
-		SPI_keepplan(plan);
-		statement->plan = plan;
-	}
-	result = SPI_execute_plan(statement->plan, (Datum *) values, nulls, false,
-							  limit);
+static uint64
+check_result(const SqlStatement *statement, int result)
+{
 	if (result < 0)
 		elog(ERROR, "SPI_execute_plan failed for \"%s\": %s", statement->text,
 			 SPI_result_code_string(result));
 	return SPI_processed;
+}
+
+uint64
+postrider_sql_run(SqlStatement *statement, const Datum *values,
+				  const char *nulls, long limit)
+{
+	prepare(statement);
+	return check_result(statement, SPI_execute_plan(statement->plan, (Datum *) values, nulls,
+													false, limit));
+}
+
+uint64
+postrider_sql_run_latest(SqlStatement *statement, const Datum *values,
+						 const char *nulls, long limit)
+{
+	Snapshot	snapshot;
+	int			result;
+
+	prepare(statement);
+	CommandCounterIncrement();
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	result = SPI_execute_snapshot(statement->plan, (Datum *) values, nulls, snapshot,
+								  InvalidSnapshot, false, false, limit);
+	UnregisterSnapshot(snapshot);
+	return check_result(statement, result);
 }
 
 Datum

@@ -72,6 +72,13 @@ extern void postrider_sql_leave(const SqlScope *scope);
 extern uint64 postrider_sql_run(SqlStatement *statement, const Datum *values,
 								const char *nulls, long limit);
 
+/*
+ * The same by what has been committed until now, whatever the isolation level of the
+ * transaction; with its own changes.
+ */
+extern uint64 postrider_sql_run_latest(SqlStatement *statement, const Datum *values,
+									   const char *nulls, long limit);
+
 extern Datum postrider_sql_datum(uint64 row, int column, bool *isnull);
 
 /* A row of the result as a whole. */

@@ -19,6 +19,7 @@
 #include "miscadmin.h"
 #include "outbox/access.h"
 #include "outbox/config.h"
+#include "outbox/version.h"
 #include "util/sql.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -29,7 +30,7 @@
 
 #define PUBLISH_MS 200
 
-#define HEALTH_COLUMNS 16
+#define HEALTH_COLUMNS 17
 
 PG_FUNCTION_INFO_V1(postrider_endpoint_status);
 
@@ -98,6 +99,32 @@ copy_rate(HealthEntry *entry, Governor *governor, TimestampTz now)
 }
 
 static void
+copy_tenant_rate(HealthEntry *entry, Lane *lane, TimestampTz now)
+{
+	RateGroup  *tenant = lane->governor.tenant;
+
+	entry->tenant_use_count = 0;
+	entry->tenant_waits = false;
+	if (tenant == NULL)
+		return;
+	LWLockAcquire(&tenant->lock, LW_EXCLUSIVE);
+	entry->tenant_use_count = postrider_rate_use(&tenant->state, (int64) now, entry->tenant_use);
+	LWLockRelease(&tenant->lock);
+	entry->tenant_waits = lane->queued > 0 &&
+		postrider_governor_tenant_next(&lane->governor, now) > now;
+}
+
+static void
+copy_stats(HealthEntry *entry)
+{
+	const EndpointStats *stats = postrider_stats_find(entry->endpoint_id);
+
+	entry->minute = stats == NULL ? DT_NOBEGIN : postrider_stats_minute();
+	if (stats != NULL)
+		entry->stats = *stats;
+}
+
+static void
 copy_lane(HealthEntry *entry, Lane *lane, TimestampTz now)
 {
 	const BreakerState *breaker = &lane->governor.breaker;
@@ -115,16 +142,18 @@ copy_lane(HealthEntry *entry, Lane *lane, TimestampTz now)
 	memcpy(entry->last_error, lane->last_error, sizeof(entry->last_error));
 	memcpy(entry->last_error_code, lane->last_error_code, sizeof(entry->last_error_code));
 	copy_rate(entry, &lane->governor, now);
+	copy_tenant_rate(entry, lane, now);
+	copy_stats(entry);
 }
 
 void
-postrider_health_publish(TimestampTz now)
+postrider_health_publish(TimestampTz now, bool at_once)
 {
 	PostriderShared *shared = postrider_shared();
 	Endpoint  **endpoints;
 	int			count;
 
-	if (due_at > now)
+	if (due_at > now && !at_once)
 		return;
 	due_at = DT_NOEND;
 	published_at = now;
@@ -178,24 +207,29 @@ breaker_name(BreakerPhase phase)
 	elog(ERROR, "unexpected phase of a circuit breaker: %d", (int) phase);
 }
 
-/* ["37 of 100 in 00:00:10", ...] */
+static Datum
+describe_window(const RateUse *use, const char *whose)
+{
+	Interval	period = {.time = use->period_us};
+	char	   *text_of_period = DatumGetCString(DirectFunctionCall1(interval_out,
+																	 IntervalPGetDatum(&period)));
+
+	return CStringGetTextDatum(psprintf("%lld of %d in %s%s", (long long) use->used,
+										use->limit, text_of_period, whose));
+}
+
+/* ["37 of 100 in 00:00:10", "40 of 200 in 00:00:10 of the tenant"] */
 static Datum
 describe_use(const HealthEntry *entry)
 {
-	Datum		texts[RATE_MAX_WINDOWS];
+	Datum		texts[2 * RATE_MAX_WINDOWS];
+	int			count = 0;
 
 	for (int i = 0; i < entry->use_count; i++)
-	{
-		Interval	period = {.time = entry->use[i].period_us};
-		char	   *text_of_period = DatumGetCString(DirectFunctionCall1(interval_out,
-																		 IntervalPGetDatum(&period)));
-
-		texts[i] = CStringGetTextDatum(psprintf("%lld of %d in %s",
-												(long long) entry->use[i].used,
-												entry->use[i].limit, text_of_period));
-	}
-	return PointerGetDatum(construct_array(texts, entry->use_count, TEXTOID, -1, false,
-										   TYPALIGN_INT));
+		texts[count++] = describe_window(&entry->use[i], "");
+	for (int i = 0; i < entry->tenant_use_count; i++)
+		texts[count++] = describe_window(&entry->tenant_use[i], " of the tenant");
+	return PointerGetDatum(construct_array(texts, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 /* The largest share of a limit that is used; -1 without limits. */
@@ -206,6 +240,8 @@ used_share(const HealthEntry *entry)
 
 	for (int i = 0; i < entry->use_count; i++)
 		share = Max(share, (float4) ((double) entry->use[i].used / entry->use[i].limit));
+	for (int i = 0; i < entry->tenant_use_count; i++)
+		share = Max(share, (float4) ((double) entry->tenant_use[i].used / entry->tenant_use[i].limit));
 	return share;
 }
 
@@ -232,12 +268,13 @@ put_row(ReturnSetInfo *result, const HealthEntry *entry)
 	PUT(TimestampTzGetDatum(entry->blocked_until), entry->blocked_until == 0);
 	PUT(Int64GetDatum(entry->failures), false);
 	PUT(TimestampTzGetDatum(entry->failing_since), entry->failing_since == 0);
-	PUT(describe_use(entry), entry->use_count == 0);
-	PUT(Float4GetDatum(used_share(entry)), entry->use_count == 0);
+	PUT(describe_use(entry), entry->use_count + entry->tenant_use_count == 0);
+	PUT(Float4GetDatum(used_share(entry)), entry->use_count + entry->tenant_use_count == 0);
 	PUT(TimestampTzGetDatum(entry->last_success_at), entry->last_success_at == 0);
 	PUT(CStringGetTextDatum(entry->last_error), entry->last_error[0] == '\0');
 	PUT(TimestampTzGetDatum(entry->last_error_at), entry->last_error_at == 0);
 	PUT(CStringGetTextDatum(entry->last_error_code), entry->last_error_code[0] == '\0');
+	PUT(BoolGetDatum(entry->tenant_waits), false);
 #undef PUT
 	Assert(column == HEALTH_COLUMNS);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
@@ -277,7 +314,7 @@ postrider_endpoint_status(PG_FUNCTION_ARGS)
 	bool		bound = postrider_bound_tenant() != NULL;
 	List	   *visible = bound ? visible_endpoints() : NIL;
 
-	InitMaterializedSRF(fcinfo, 0);
+	postrider_begin_rows(fcinfo, HEALTH_COLUMNS);
 	LWLockAcquire(shared->lock, LW_SHARED);
 	for (int i = 0; i < POSTRIDER_MAX_HEALTH; i++)
 	{

@@ -18,8 +18,8 @@ extern void postrider_health_touch(void);
 /* When the state in shared memory is to be renewed; DT_NOEND if it is new. */
 extern TimestampTz postrider_health_due(void);
 
-/* Renews it if that is due. */
-extern void postrider_health_publish(TimestampTz now);
+/* Renews it if that is due, or at once. */
+extern void postrider_health_publish(TimestampTz now, bool at_once);
 
 /* The worker ends: nothing is known of its endpoints any more. */
 extern void postrider_health_leave(void);

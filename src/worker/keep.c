@@ -17,6 +17,7 @@
 #include "delivery/lane.h"
 #include "outbox/config.h"
 #include "outbox/endpoint_state.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "worker/keep.h"
 #include "worker/step.h"
@@ -27,12 +28,17 @@
 
 static TimestampTz due_at = DT_NOEND;
 
+/* Rates of messages that this worker keeps, and when it last did. */
+static List *message_groups = NIL;
+static TimestampTz messages_kept_at = 0;
+
 static bool
 is_worth_keeping(const Lane *lane)
 {
 	const BreakerState *breaker = &lane->governor.breaker;
 
-	return lane->governor.group != NULL || lane->governor.rate.started ||
+	return lane->governor.group != NULL || lane->governor.tenant != NULL ||
+		lane->governor.rate.started ||
 		breaker->failures > 0 || breaker->phase != BREAKER_CLOSED;
 }
 
@@ -64,18 +70,41 @@ postrider_keep_load_endpoint(Endpoint *endpoint, TimestampTz now)
 	}
 }
 
+/*
+ * Messages that a crash has not kept do not count: their limit is there to protect
+ * us, and must not stop a tenant for the rest of the day.
+ */
 void
-postrider_keep_load_group(RateGroup *group, const char *name, const RatePolicy *policy,
-						  TimestampTz now)
+postrider_keep_read(RateScope scope, const char *name, KeptRate *kept)
 {
-	EndpointStateKey key = {0, name};
+	EndpointStateKey key = {scope, name};
 	EndpointStateRow row;
 
+	memset(kept, 0, sizeof(*kept));
 	if (!postrider_endpoint_state_load(&key, &row))
 		return;
-	LWLockAcquire(&group->lock, LW_EXCLUSIVE);
-	restore_rate(&group->state, policy, &row, now);
-	LWLockRelease(&group->lock);
+	kept->bytes = row.rate;
+	kept->length = row.rate_length;
+	kept->unsaved_us = row.clean || scope == MESSAGES_OF_TENANT ? 0 : UNKNOWN_US;
+}
+
+void
+postrider_keep_messages(const List *groups)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+	list_free(message_groups);
+	message_groups = list_copy(groups);
+	MemoryContextSwitchTo(old);
+}
+
+void
+postrider_keep_touch_messages(TimestampTz now)
+{
+	ListCell   *cell;
+
+	foreach(cell, message_groups)
+		postrider_rate_group_touch(lfirst(cell), now);
 }
 
 TimestampTz
@@ -92,10 +121,9 @@ postrider_keep_touch(TimestampTz now)
 }
 
 static void
-save_group(const Endpoint *endpoint, TimestampTz now, bool last)
+save_group(RateGroup *group, TimestampTz now, bool last)
 {
-	RateGroup  *group = endpoint->lane->governor.group;
-	EndpointStateKey key = {0, endpoint->policy.rate_group};
+	EndpointStateKey key = {postrider_rate_group_scope(group), postrider_rate_group_name(group)};
 	RateSnapshot snapshot;
 	EndpointStateRow row = {.rate = &snapshot,.rate_length = sizeof(snapshot),.clean = last};
 
@@ -105,8 +133,58 @@ save_group(const Endpoint *endpoint, TimestampTz now, bool last)
 	postrider_endpoint_state_save(&key, &row);
 }
 
+static int
+compare_groups(const ListCell *a, const ListCell *b)
+{
+	int			scope_a = postrider_rate_group_scope(lfirst(a));
+	int			scope_b = postrider_rate_group_scope(lfirst(b));
+
+	return scope_a != scope_b ? scope_a - scope_b :
+		strcmp(postrider_rate_group_name(lfirst(a)), postrider_rate_group_name(lfirst(b)));
+}
+
+/*
+ * Each once, and all workers in the same order: they write the same rows, and none
+ * may wait for one that waits for it.
+ */
 static void
-save_endpoint(Endpoint *endpoint, TimestampTz now, bool last)
+save_groups(List *groups, TimestampTz now, bool last)
+{
+	const RateGroup *previous = NULL;
+	ListCell   *cell;
+
+	list_sort(groups, compare_groups);
+	foreach(cell, groups)
+	{
+		if (lfirst(cell) != previous)
+			save_group(lfirst(cell), now, last);
+		previous = lfirst(cell);
+	}
+}
+
+/* The rates of messages that have changed since they were kept. */
+static List *
+changed_messages(TimestampTz now)
+{
+	List	   *changed = NIL;
+	ListCell   *cell;
+
+	foreach(cell, message_groups)
+	{
+		RateGroup  *group = lfirst(cell);
+
+		LWLockAcquire(&group->lock, LW_SHARED);
+		if (group->state.last_us >= (int64) messages_kept_at)
+			changed = lappend(changed, group);
+		LWLockRelease(&group->lock);
+	}
+	messages_kept_at = now;
+	return changed;
+}
+
+/* Its rates that are shared are added to the groups. */
+static void
+save_endpoint(Endpoint *endpoint, TimestampTz now, bool last, List **groups)
 {
 	Lane	   *lane = endpoint->lane;
 	EndpointStateKey key = {endpoint->id, ""};
@@ -125,13 +203,15 @@ save_endpoint(Endpoint *endpoint, TimestampTz now, bool last)
 		return;
 	}
 	if (lane->governor.group != NULL)
-		save_group(endpoint, now, last);
+		*groups = lappend(*groups, lane->governor.group);
 	else if (lane->governor.rate.started)
 	{
 		postrider_rate_save(&lane->governor.rate, (int64) now, &snapshot);
 		row.rate = &snapshot;
 		row.rate_length = sizeof(snapshot);
 	}
+	if (lane->governor.tenant != NULL)
+		*groups = lappend(*groups, lane->governor.tenant);
 	postrider_endpoint_state_save(&key, &row);
 	lane->is_kept = true;
 }
@@ -148,12 +228,17 @@ postrider_keep_save(TimestampTz now, bool last)
 {
 	Endpoint  **endpoints;
 	int			count;
-	bool		begun = false;
+	List	   *groups;
+	bool		begun;
 
 	if (due_at > now && !last && !postrider_engine_keep_wanted())
 		return;
 	due_at = DT_NOEND;
 	count = postrider_config_endpoints(&endpoints);
+	groups = changed_messages(now);
+	begun = groups != NIL;
+	if (begun)
+		postrider_step_begin("keeping limits of messages");
 	for (int i = 0; i < count; i++)
 	{
 		Lane	   *lane = endpoints[i]->lane;
@@ -164,13 +249,16 @@ postrider_keep_save(TimestampTz now, bool last)
 		if (!begun)
 			postrider_step_begin("keeping rate limits and breakers");
 		begun = true;
-		save_endpoint(endpoints[i], now, last);
+		save_endpoint(endpoints[i], now, last, &groups);
 		lane->kept_activity = lane->activity;
 		lane->kept_at = now;
 	}
 	/* A commit frees all that a step has allocated. */
 	if (begun)
+	{
+		save_groups(groups, now, last);
 		postrider_step_commit();
+	}
 	else
 		pfree(endpoints);
 }

@@ -18,6 +18,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "outbox/access.h"
+#include "outbox/version.h"
 #include "storage/ipc.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -141,7 +142,7 @@ postrider_progress_status(PG_FUNCTION_ARGS)
 	PostriderShared *shared = postrider_shared();
 	ProgressEntry entries[POSTRIDER_MAX_PROGRESS];
 
-	InitMaterializedSRF(fcinfo, 0);
+	postrider_begin_rows(fcinfo, PROGRESS_COLUMNS);
 	if (postrider_bound_tenant() != NULL)
 		return (Datum) 0;		/* other sessions may be of other tenants */
 	LWLockAcquire(shared->lock, LW_SHARED);

@@ -14,6 +14,7 @@
 #include "outbox/erased.h"
 #include "outbox/intake.h"
 #include "outbox/pending.h"
+#include "outbox/shard.h"
 #include "utils/timestamp.h"
 #include "worker/credentials.h"
 #include "worker/feed.h"
@@ -23,6 +24,7 @@
 #include "worker/refresh.h"
 #include "worker/secrets.h"
 #include "worker/step.h"
+#include "worker/tenant_rate.h"
 #include "worker/wake.h"
 
 /* Generations, in shared memory, that were seen last; 0: none. */
@@ -45,8 +47,8 @@ endpoint_changed(Endpoint *endpoint, bool is_new)
 	if (is_new)
 		endpoint->lane = postrider_lane_create(endpoint);
 	postrider_governor_configure(&endpoint->lane->governor, &endpoint->policy,
-								 shared_rate ? postrider_rate_group(name, shared_rate, now) : NULL,
-								 now);
+								 shared_rate ? postrider_rate_group(RATE_OF_GROUP, name, shared_rate, now) : NULL,
+								 postrider_tenant_rate(endpoint->tenant, now), now);
 	if (is_new)
 		postrider_keep_load_endpoint(endpoint, now);
 	else if (endpoint->enabled && !endpoint->lane->was_enabled)
@@ -70,6 +72,8 @@ postrider_refresh_config(void)
 		postrider_pending_cancel_orphans();
 		postrider_endpoint_state_delete_orphans();
 	}
+	if (postrider_shard_number() == 0)
+		postrider_tenant_rates_keep_messages(GetCurrentTimestamp());
 	postrider_pending_release();
 	if (postrider_credentials_look_at_secrets(GetCurrentTimestamp()))
 		postrider_engine_credentials_changed(GetCurrentTimestamp());

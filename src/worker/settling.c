@@ -22,6 +22,7 @@
 #include "worker/settling.h"
 #include "worker/shmem.h"
 #include "worker/slot.h"
+#include "worker/stats.h"
 #include "worker/step.h"
 
 /* How often the cursor is written, and how old a delivery gets a lease. */
@@ -71,6 +72,7 @@ settle(bool with_call)
 		totals.next_due = DT_NOBEGIN;
 	postrider_step_commit();
 	postrider_keys_settled();
+	postrider_stats_save(GetCurrentTimestamp(), false);
 	postrider_settle_done(finished);
 	postrider_engine_finished_clear();
 	oldest_finished_at = 0;

@@ -22,6 +22,7 @@
 #include "datatype/timestamp.h"
 #include "port/atomics.h"
 #include "delivery/lane.h"
+#include "outbox/stats.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 
@@ -84,14 +85,18 @@ typedef struct ProgressEntry
 	TimestampTz started_at;
 } ProgressEntry;
 
-/* A rate that endpoints share; see rate_group.c. */
-#define POSTRIDER_MAX_RATE_GROUPS 128
+/*
+ * Rates that endpoints share, rates of tenants and of their messages; see
+ * rate_group.c.  A slot takes 1.7 kB.
+ */
+#define POSTRIDER_MAX_RATE_GROUPS 4096
 
 typedef struct RateGroupSlot
 {
 	Oid			database;		/* InvalidOid: free */
+	int			scope;			/* a RateScope */
 	char		name[POLICY_MAX_GROUP_BYTES + 1];
-	TimestampTz used_at;		/* when a worker configured it last */
+	TimestampTz used_at;		/* when somebody said so last */
 	RateGroup	group;
 } RateGroupSlot;
 
@@ -113,11 +118,16 @@ typedef struct HealthEntry
 	TimestampTz failing_since;
 	int			use_count;
 	RateUse		use[RATE_MAX_WINDOWS];
+	int			tenant_use_count;
+	RateUse		tenant_use[RATE_MAX_WINDOWS];
+	bool		tenant_waits;	/* something waits for the rate of the tenant */
 	double		adapted_rate;	/* 0: the receiver says nothing */
 	TimestampTz last_success_at;
 	TimestampTz last_error_at;
 	char		last_error[LANE_ERROR_BYTES];
 	char		last_error_code[LANE_ERROR_CODE_BYTES];
+	TimestampTz minute;			/* of stats; DT_NOBEGIN: there are none */
+	EndpointStats stats;		/* what is not yet in delivery_stats */
 } HealthEntry;
 
 typedef struct PostriderShared

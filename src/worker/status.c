@@ -12,6 +12,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "outbox/access.h"
+#include "outbox/version.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
@@ -124,7 +125,7 @@ postrider_worker_status(PG_FUNCTION_ARGS)
 	SlotCopy   *copies;
 	int			count;
 
-	InitMaterializedSRF(fcinfo, 0);
+	postrider_begin_rows(fcinfo, STATUS_COLUMNS);
 	if (postrider_bound_tenant() != NULL)
 		return (Datum) 0;		/* counts and errors of all tenants */
 	count = copy_slots(&copies);

@@ -13,6 +13,10 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "outbox/access.h"
+#include "outbox/version.h"
+#include "pgstat.h"
+#include "postmaster/interrupt.h"
+#include "outbox/version.h"
 #include "util/sql.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -23,6 +27,7 @@ volatile sig_atomic_t postrider_shutdown_requested = false;
 
 static volatile sig_atomic_t in_transaction = false;
 static bool relations_changed = false;
+static bool awaiting = false;	/* in postrider_step_await_version() */
 static MemoryContext step_context;
 
 /* A statement that waits or computes is cancelled; the loop sees the flag. */
@@ -73,8 +78,11 @@ postrider_step_begin(const char *activity)
 	in_transaction = true;
 	postrider_sql_begin(activity);
 	MemoryContextSwitchTo(step_context);
-	if (relations_changed)
-		postrider_step_exit_if_absent();
+	if (!relations_changed)
+		return;
+	postrider_step_exit_if_absent();
+	if (!awaiting)
+		postrider_require_versions();
 }
 
 void
@@ -93,4 +101,49 @@ postrider_step_abort(void)
 	in_transaction = false;
 	if (step_context)
 		MemoryContextSwitchTo(step_context);
+}
+
+/* True if they agree.  Says what is wrong once, in the log and in the view "worker". */
+static bool
+look_at_versions(bool *told)
+{
+	char	   *problem;
+	char	   *hint;
+
+	postrider_step_begin("comparing versions");
+	postrider_step_exit_if_absent();
+	problem = postrider_version_problem(&hint);
+	if (problem && !*told)
+	{
+		ereport(WARNING,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg_internal("%s", problem),
+				 errdetail("Nothing is delivered until they agree."),
+				 errhint("%s", hint)));
+		postrider_slot_report_error(problem);
+		*told = true;
+	}
+	postrider_step_commit();
+	return problem == NULL;
+}
+
+void
+postrider_step_await_version(void)
+{
+	bool		told = false;
+
+	awaiting = true;
+	while (!look_at_versions(&told))
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, -1,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		if (postrider_shutdown_requested)
+		{
+			postrider_slot_set_clean();
+			proc_exit(0);
+		}
+	}
+	awaiting = false;
 }

@@ -33,6 +33,12 @@ extern void postrider_step_commit(void);
 /* An error has ended the transaction: AbortCurrentTransaction(). */
 extern void postrider_step_abort(void);
 
+/*
+ * Outside of a transaction, at the start: returns when library and SQL objects are of
+ * one version.  Later postrider_step_begin() raises an error if they no longer are.
+ */
+extern void postrider_step_await_version(void);
+
 /* Ends the process for good if the database has no extension (any more). */
 extern void postrider_step_exit_if_absent(void);
 

@@ -20,6 +20,7 @@
 #include "outbox/intake.h"
 #include "outbox/mapping_reference.h"
 #include "outbox/seed.h"
+#include "outbox/version.h"
 #include "security/secret_set.h"
 #include "util/id.h"
 #include "util/sql.h"
@@ -125,6 +126,7 @@ prepare(const TrialQuestion *question, Trial *trial)
 	dlist_head	made = DLIST_STATIC_INIT(made);
 
 	postrider_step_begin("making a test request");
+	postrider_require_versions();
 	postrider_seed_clock();
 	(void) postrider_config_load(endpoint_loaded);
 	postrider_id_next(&id);

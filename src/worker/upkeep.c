@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * upkeep.c
- *	  Has partitions made and dropped, and payloads expired.
+ *	  Has partitions made and dropped, and payloads and statistics expired.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,16 +35,19 @@ postrider_upkeep_run(TimestampTz now)
 {
 	static SqlStatement maintain_partitions = {
 		.text = "select coalesce(postrider.maintain_partitions(make_interval(mins => $1)),"
-		" postrider.expire_payloads())",
-		.argument_count = 1,
-		.argument_types = {INT4OID}
+		" postrider.expire_payloads(), postrider.expire_stats(make_interval(mins => $2)))",
+		.argument_count = 2,
+		.argument_types = {INT4OID, INT4OID}
 	};
 	bool		done = false;
 
 	maintenance_at = TimestampTzPlusMilliseconds(now, MAINTENANCE_MS);
 	PG_TRY();
 	{
-		Datum		values[] = {Int32GetDatum(postrider_retention_minutes)};
+		Datum		values[] = {
+			Int32GetDatum(postrider_retention_minutes),
+			Int32GetDatum(postrider_stats_minutes)
+		};
 
 		postrider_step_begin("maintaining partitions");
 		postrider_sql_run(&maintain_partitions, values, NULL, 1);

@@ -15,6 +15,9 @@
  * And a trigger that calls postrider.capture() is for the owner of its table, which
  * CREATE TRIGGER itself does not ask for: the right TRIGGER is enough to it.
  *
+ * Processes learn from us that ALTER EXTENSION postrider UPDATE has changed the version
+ * (outbox/version.c).
+ *
  * Only who may run the statement may stop workers by it.  Everything else that
  * can be wrong with the statement is for the server to say.
  *
@@ -34,6 +37,7 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "outbox/access.h"
+#include "outbox/version.h"
 #include "parser/parse_func.h"
 #include "pgstat.h"
 #include "pgstat.h"
@@ -326,6 +330,13 @@ check_capture(CreateTrigStmt *statement)
 		postrider_require_owner(RangeVarGetRelid(statement->relation, NoLock, false));
 }
 
+static bool
+changes_extension(Node *statement)
+{
+	return IsA(statement, AlterExtensionStmt) &&
+		strcmp(((AlterExtensionStmt *) statement)->extname, "postrider") == 0;
+}
+
 static void
 before_statement(Node *statement)
 {
@@ -349,6 +360,8 @@ process_utility(PlannedStmt *planned, const char *query_string,
 				ParamListInfo parameters, QueryEnvironment *environment,
 				DestReceiver *destination, QueryCompletion *completion)
 {
+	bool		changes = changes_extension(planned->utilityStmt);
+
 	/* In an aborted transaction there is no access to catalogs. */
 	if (IsTransactionState() && !IsAbortedTransactionBlockState())
 		before_statement(planned->utilityStmt);
@@ -359,6 +372,12 @@ process_utility(PlannedStmt *planned, const char *query_string,
 	else
 		standard_ProcessUtility(planned, query_string, read_only_tree, context,
 								parameters, environment, destination, completion);
+
+	if (changes)
+	{
+		postrider_extension_changed();
+		postrider_wake_at_commit();
+	}
 }
 
 void

@@ -38,6 +38,7 @@
 #include "outbox/reader.h"
 #include "outbox/seed.h"
 #include "outbox/shard.h"
+#include "outbox/stats.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "security/credential_set.h"
@@ -60,7 +61,9 @@
 #include "worker/settling.h"
 #include "worker/shmem.h"
 #include "worker/slot.h"
+#include "worker/stats.h"
 #include "worker/step.h"
+#include "worker/tenant_rate.h"
 #include "worker/upkeep.h"
 #include "worker/wait_point.h"
 #include "worker/wake.h"
@@ -188,7 +191,8 @@ static void
 watch_health(TimestampTz now)
 {
 	static uint64 seen = 0;
-	uint64		activity = postrider_refresh_generation() +
+	static uint64 messages_seen = 0;
+	uint64		activity = postrider_refresh_generation() + postrider_stats_changes() +
 		pg_atomic_read_u64(&counters->delivered) + pg_atomic_read_u64(&counters->retried) +
 		pg_atomic_read_u64(&counters->dead) +
 		((uint64) pg_atomic_read_u32(&counters->queued) << 32) +
@@ -200,7 +204,10 @@ watch_health(TimestampTz now)
 		postrider_keep_touch(now);
 	}
 	seen = activity;
-	postrider_health_publish(now);
+	if (pg_atomic_read_u64(&counters->messages_read) != messages_seen)
+		postrider_keep_touch(now);
+	messages_seen = pg_atomic_read_u64(&counters->messages_read);
+	postrider_health_publish(now, false);
 	postrider_keep_save(now, false);
 }
 
@@ -244,9 +251,11 @@ work(void)
 	postrider_secrets_care(now);
 	postrider_careful_acquit(now);
 	postrider_careful_forget_if_well(now);
+	postrider_stats_save(now, false);
 	postrider_settling_checkpoint(now, false);
 	if (postrider_upkeep_due() <= now)
 		postrider_upkeep_run(now);
+	postrider_tenant_rates_touch(now);
 	if (look_at <= now)
 	{
 		look_at = TimestampTzPlusMilliseconds(now, LOOK_MS);
@@ -273,7 +282,7 @@ wait_ms(void)
 		return 0;
 	deadline = Min(deadline, Min(postrider_health_due(), postrider_keep_due()));
 	deadline = Min(deadline, Min(postrider_keys_due(), postrider_function_call_deadline()));
-	deadline = Min(deadline, postrider_credentials_due());
+	deadline = Min(deadline, Min(postrider_credentials_due(), postrider_stats_due()));
 	deadline = Min(deadline, Min(postrider_secrets_due(), postrider_upkeep_due()));
 	result = deadline <= now ? 0 : TimestampDifferenceMilliseconds(now, deadline);
 	if (engine_ms >= 0)
@@ -323,6 +332,8 @@ start(WorkerSlot *slot)
 	set_option("plan_cache_mode", "force_generic_plan");
 	set_option("jit", "off");
 
+	postrider_step_await_version();
+
 	postrider_step_begin("starting");
 	postrider_step_exit_if_absent();
 	SetUserIdAndSecContext(postrider_owner(), 0);
@@ -354,6 +365,7 @@ finish_up(void)
 	if (!dlist_is_empty(postrider_engine_events()))
 		postrider_announce_events();
 	postrider_settling_checkpoint(GetCurrentTimestamp(), true);
+	postrider_stats_save(GetCurrentTimestamp(), true);
 	postrider_keep_save(GetCurrentTimestamp(), true);
 	postrider_careful_forget();
 }
@@ -459,7 +471,10 @@ leave_after_error(void)
 		/* The step that was cut short for it is lost, but not what lanes know. */
 		postrider_step_abort();
 		if (counters != NULL)
+		{
+			postrider_stats_save(GetCurrentTimestamp(), true);
 			postrider_keep_save(GetCurrentTimestamp(), true);
+		}
 		postrider_slot_set_clean();
 		proc_exit(0);
 	}
@@ -471,6 +486,8 @@ leave_after_error(void)
 	CommitTransactionCommand();
 	if (!handling)
 		postrider_careful_clear();
+	if (counters != NULL)
+		postrider_stats_save(GetCurrentTimestamp(), true);
 	proc_exit(1);
 }
 

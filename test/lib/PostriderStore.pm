@@ -9,7 +9,8 @@
 #   $vault->down; $vault->up;
 #
 # What it has is a hash, and each kind says below what it looks at.  "fail" => 503 lets any of
-# them answer so to all; "hang" => 1 lets it not answer at all.
+# them answer so to all; "hang" => 1 lets it not answer at all; "echo" => 500 lets it answer so
+# and repeat the request in headers and error.  "prefix" is what its tokens begin with.
 package PostriderStore;
 use strict;
 use warnings;
@@ -148,12 +149,22 @@ sub handle
 	my $has = decode_json(join '', <$in>);
 	close $in;
 	return if $has->{hang};
-	my ($status, $answer, %extra) = $has->{fail} ? ($has->{fail}, undef) : $kinds{ $self->{kind} }->($request, $has, $memory);
+	my ($status, $answer, %extra) = $has->{fail} ? ($has->{fail}, undef) : $has->{echo} ? echo($has->{echo}, $request) : $kinds{ $self->{kind} }->($request, $has, $memory);
 	my $body = defined $answer ? (ref $answer ? encode_json($answer) : $answer) : '';
 	$request->{status} = $status;
 	$extra{'Content-Type'} //= 'application/json';
 	syswrite $socket, "HTTP/1.1 $status Status\r\n" . join('', map { "$_: $extra{$_}\r\n" } sort keys %extra)
 	  . 'Content-Length: ' . length($body) . "\r\n\r\n$body";
+}
+
+# In every place where some kind of store says what is wrong.
+sub echo
+{
+	my ($status, $request) = @_;
+	my $text = join ' ', $request->{path}, %{ $request->{headers} }, $request->{body};
+	my ($letters) = $text =~ /(Planted\w*)/;
+	return ($status, { errors => [$text], data => { error => $text }, __type => $letters // $text, Message => $text, error_description => $text,
+			error => { code => $letters // $text, message => $text, innererror => { code => $letters // $text } } }, 'X-Echo' => $text =~ s/\s+/ /gr);
 }
 
 sub random { return join '', map { ('a' .. 'z', 'A' .. 'Z', 0 .. 9)[rand 62] } 1 .. $_[0]; }
@@ -190,7 +201,7 @@ sub vault
 		  if $asked->{role_id} ne $has->{role_id} || ($asked->{secret_id} // '') ne $has->{secret_id}
 		  || (defined $has->{uses} && ($memory->{used}{ $has->{secret_id} } // 0) >= $has->{uses});
 		$memory->{used}{ $has->{secret_id} }++;
-		my $token = 'hvs.' . random(90);
+		my $token = 'hvs.' . ($has->{prefix} // '') . random(90);
 		my $seconds = $has->{token_seconds} // 3600;
 		$memory->{tokens}{$token} = { until => time + $seconds, most => time + ($has->{max_seconds} // 86400), namespace => $namespace };
 		return (200, vault_answer(auth => vault_auth($token, $seconds)));
@@ -373,7 +384,7 @@ sub azure
 		return $error->(401, 'invalid_client', 7000215, 'Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID.')
 		  if ($form{client_secret} // '') ne $has->{client_secret};
 		return $error->(400, 'invalid_scope', 70011, "The provided value for the input parameter 'scope' is not valid.") if ($form{scope} // '') ne ($has->{scope} // 'https://vault.azure.net/.default');
-		my $token = join '.', map { random(40) } 1 .. 3;
+		my $token = ($has->{prefix} // '') . join '.', map { random(40) } 1 .. 3;
 		my $seconds = $has->{token_seconds} // 3599;
 		$memory->{tokens}{$token} = { until => time + $seconds, made => time };
 		return (200, { token_type => 'Bearer', expires_in => $seconds, ext_expires_in => $seconds, access_token => $token });

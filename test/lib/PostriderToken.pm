@@ -11,6 +11,9 @@
 #   rotate    with each answer to a refresh token there is a new one, and the old one
 #             is good for nothing any more; the first one is rt-1
 #   delay     seconds before the answer
+#   prefix    what stands before the names of tokens, "Prefix" for "Prefixat-1"
+#   echo      [status, n]: answer every request so, with an error that repeats the request, head
+#             and all, behind n letters; a status of 0 is no HTTP
 package PostriderToken;
 use strict;
 use warnings;
@@ -118,18 +121,26 @@ sub serve
 		my %note = (time => time, form => $form, headers => \%headers, head => $head,
 			basic => $basic && decode_base64($basic));
 		my ($status, $extra, $answer) = (200, {}, undef);
+		my $prefix = $script->{prefix} // '';
 		if ($script->{fail}) { ($status, $extra, $answer) = @{ $script->{fail} }; }
-		elsif ($script->{rotate} && $form->{grant_type} eq 'refresh_token' && $form->{refresh_token} ne "rt-$refresh")
+		elsif ($script->{echo})
+		{
+			($status, my $letters) = @{ $script->{echo} };
+			my ($secret) = map { $_ // () } @$form{qw(client_secret refresh_token assertion client_assertion)}, $note{basic}, 'none';
+			my $text = 'x' x $letters . "$secret, " . ($note{basic} // '') . "\n" . $input;
+			($extra, $answer) = ({ 'X-Echo' => $text =~ s/\s+/ /gr }, { error => 'invalid_client', error_description => $text });
+		}
+		elsif ($script->{rotate} && $form->{grant_type} eq 'refresh_token' && $form->{refresh_token} ne "${prefix}rt-$refresh")
 		{
 			($status, $answer) = (400, { error => 'invalid_grant', error_description => "refresh token is not good" });
 		}
 		else
 		{
-			$note{access_token} = 'at-' . ++$issued;
+			$note{access_token} = $prefix . 'at-' . ++$issued;
 			$note{life} = $script->{life} // 3600;
 			$answer = { access_token => $note{access_token}, token_type => 'Bearer' };
 			$answer->{expires_in} = $script->{life} if defined $script->{life};
-			$answer->{refresh_token} = $note{refresh_token} = 'rt-' . ++$refresh
+			$answer->{refresh_token} = $note{refresh_token} = $prefix . 'rt-' . ++$refresh
 			  if $script->{rotate} && $form->{grant_type} eq 'refresh_token';
 		}
 		$note{status} = $status;
@@ -138,7 +149,7 @@ sub serve
 		$answer = encode_json($answer) if ref $answer;
 		$answer //= '';
 		my $lines = join '', map { "$_: $extra->{$_}\r\n" } sort keys %$extra;
-		syswrite $socket, "HTTP/1.1 $status Told\r\nContent-Type: application/json\r\nConnection: close\r\n${lines}Content-Length: "
+		syswrite $socket, ($status ? "HTTP/1.1 $status Told" : "Odd$answer") . "\r\nContent-Type: application/json\r\nConnection: close\r\n${lines}Content-Length: "
 		  . length($answer) . "\r\n\r\n$answer";
 		close $socket;
 	}

@@ -38,6 +38,14 @@ select 'columns of ' || p.name || ': ' || p.columns, string_agg(p.role, ' ' orde
 from part p group by p.name, p.columns, p.privilege;
 create temp table expected (line text);
 copy expected from stdin;
+admin reader | execute | function metric_families()
+admin reader | execute | function metric_labels(text[], text[])
+admin reader | execute | function metrics(text)
+admin reader | select | relation metric_credential
+admin reader | select | relation metric_endpoint
+admin reader | select | relation metric_log
+admin reader | select | relation metric_secret
+admin reader | select | relation metric_worker
 admin payload_reader | execute | function mask(text, jsonb)
 admin payload_reader | execute | function mask_payload(jsonb, jsonpath[])
 admin payload_reader | execute | function mask_string(text, jsonb, jsonpath[])
@@ -62,6 +70,10 @@ admin | delete | relation endpoint
 admin | delete | relation mapping
 admin | delete | relation schema
 admin | delete | relation subscription
+admin | delete | relation tenant
+admin | insert | relation tenant
+admin | select | relation tenant
+admin | update | relation tenant
 admin | delete | relation topic
 admin | delete | relation topic_version
 admin | execute | function acting_role()
@@ -158,9 +170,14 @@ admin | execute | function repair_partition(date)
 admin | execute | function wake()
 admin reader | execute | function progress_status()
 admin reader | execute | function readable_error(text, text)
+admin reader | execute | function library_version()
 admin reader | execute | function span_id(uuid, integer, timestamp with time zone)
 admin reader | execute | function timeline(uuid)
 admin reader | execute | function worker_status()
+admin reader | execute | function add_counts(bigint[], bigint[])
+admin reader | execute | function duration_buckets()
+admin reader | execute | function percentile(bigint[], double precision, real)
+admin reader | execute | function sum_counts(bigint[])
 admin reader | execute | function source_credential(jsonb)
 admin reader | select | columns of attempt: message_id started_at endpoint_id duration_ms attempt status_code outcome error_code request_id
 admin reader | select | columns of dead_letter: message_id endpoint_id reason attempts status_code error_code died_at topic key tenant expires_at traceparent priority mapping mapping_version
@@ -168,7 +185,9 @@ admin reader | select | columns of message: id xid topic endpoint key tenant del
 admin reader | select | columns of pending: message_id endpoint_id due_at attempts reason key topic tenant expires_at traceparent priority mapping mapping_version
 admin reader | select | relation credential_status
 admin reader | select | relation delivery
+admin reader | select | relation delivery_stats
 admin reader | select | relation endpoint_health
+admin reader | select | relation message_stats
 admin reader | select | relation progress
 admin reader | select | relation secret_source_status
 admin reader | select | relation worker

@@ -31,7 +31,7 @@ select is_empty($$
 $$, 'PUBLIC may read and write nothing');
 select is_empty($$
 	select p.oid::regprocedure from pg_proc p join pg_language l on l.oid = p.prolang
-	where p.pronamespace = 'postrider'::regnamespace and (l.lanname <> 'c' or p.prosecdef)
+	where p.pronamespace = 'postrider'::regnamespace and p.prokind <> 'a' and (l.lanname <> 'c' or p.prosecdef)
 	and (p.prosqlbody is null or p.prosecdef)
 	and not coalesce(p.proconfig, '{}') @> array['search_path=pg_catalog, pg_temp']
 $$, 'every function that looks up names when it runs, or changes the user, pins search_path');

@@ -5,35 +5,12 @@ use warnings;
 use MIME::Base64 qw(encode_base64);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use PostriderPlanted;
 use PostriderTest;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-# All logging that the server has.
-my $conf = <<'CONF';
-log_min_messages = debug5
-log_min_error_statement = debug5
-log_error_verbosity = verbose
-log_statement = all
-log_min_duration_statement = 0
-log_duration = on
-log_parameter_max_length = -1
-log_parameter_max_length_on_error = -1
-debug_print_parse = on
-debug_print_rewritten = on
-debug_print_plan = on
-log_lock_waits = on
-deadlock_timeout = 200ms
-track_activity_query_size = 65536
-shared_preload_libraries = 'pg_stat_statements, postrider, auto_explain'
-pg_stat_statements.track = all
-pg_stat_statements.track_utility = on
-auto_explain.log_min_duration = 0
-auto_explain.log_analyze = on
-auto_explain.log_verbose = on
-auto_explain.log_nested_statements = on
-CONF
-my $node = PostriderTest::node('planted', conf => $conf);
+my $node = PostriderTest::node('planted', conf => PostriderPlanted::loud);
 my $receiver = PostriderTest::Receiver->start;
 my $watcher = $node->background_psql('postgres', on_error_stop => 0);
 
@@ -55,52 +32,9 @@ $planted{pem} = slurp_file("$made/key");
 my %wrong = map { $_ => 'PlantedWrong' . join('', map { chr(65 + rand 26) } 1 .. 8) }
   qw(interval syntax aborted overload whsec duplicate division null cast raise deadlock);
 
-# What a value looks like where it may have been written.
-sub forms
-{
-	my ($value) = @_;
-	my @lines = $value =~ /\n/ ? grep { length > 16 && !/^---/ } split(/\n/, $value) : $value;
-	my @forms;
-	for my $text (map { $_, /^whs\w+_(.*)/ ? $1 : () } @lines)
-	{
-		my $bytes = $text;
-		utf8::encode($bytes) if utf8::is_utf8($bytes);
-		push @forms, $bytes, unpack('H*', $bytes), join(' ', unpack('C*', $bytes)), $bytes =~ s/([^\w.~-])/sprintf '%%%02X', ord $1/ger,
-		  $bytes =~ s/(["\\])/\\$1/gr, $bytes =~ s/'/''/gr;
-		for my $before (0 .. 2)
-		{
-			my $encoded = encode_base64("\0" x $before . $bytes, '');
-			my $first = int(($before * 8 + 5) / 6);
-			push @forms, substr($encoded, $first, int((length($bytes) + $before) * 8 / 6) - $first);
-		}
-	}
-	return grep { length > 7 } @forms;
-}
-
-# Which secrets are in a text, and where.
-sub finds
-{
-	my ($text) = @_;
-	my @found;
-	my %all = (%planted, map { ("wrong $_" => $wrong{$_}) } keys %wrong);
-	for my $name (sort keys %all)
-	{
-		for my $form (forms($all{$name}))
-		{
-			my $at = index($text, $form);
-			next if $at < 0;
-			push @found, "$name: " . substr($text, $at < 300 ? 0 : $at - 300, 700);
-			last;
-		}
-	}
-	return @found;
-}
-sub clean
-{
-	my ($text, $where) = @_;
-	my @found = finds($text);
-	is(scalar(@found), 0, "$where: nothing is found") or diag(join("\n----\n", @found));
-}
+my $search = PostriderPlanted->new(%planted, map { ("wrong $_" => $wrong{$_}) } keys %wrong);
+sub finds { return $search->finds(@_); }
+sub clean { return $search->clean(@_); }
 ok(finds("x $_ y"), 'the search finds a value') for $planted{basic}, encode_base64("u:$planted{bearer}", ''), join(' ', unpack 'C*', $planted{aws});
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }

@@ -46,7 +46,10 @@ is(sql("select string_agg(distinct tenant, ',') || count(*) from postrider.endpo
 is(sql("select string_agg(tenant, ',' order by tenant) from postrider.secret"), 'acme,beta', 'secrets too');
 sql("insert into postrider.endpoint (name, url) values ('shared', '$url/ok/shared'); insert into postrider.subscription (topic, endpoint) values ('a.*', 'shared');
 	select postrider.set_secret('shared.key');
+	select postrider.set_secret('for.acme', 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', tenant => 'acme');
+	select postrider.set_secret('for.acme', 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSx', tenant => 'acme');
 	insert into postrider.mapping (name, definition) values ('m', '{\"fields\": [{\"to\": \"n\", \"from\": \"\$.n\"}]}')");
+is(sql("select tenant || count(*) from postrider.secret s join postrider.secret_version v using (name) where name = 'for.acme' group by tenant"), 'acme2', 'an unbound admin makes a secret for a tenant');
 my %id = map { $_ => as($_, "select postrider.emit('a.b', '{\"of\": \"$_-only\"}', key => '$_-only', dedup_key => 'same')") } qw(acme beta);
 is(sql("select string_agg(tenant, ',' order by tenant) from postrider.message where topic = 'a.b'"), 'acme,beta', 'messages are of the tenant; one key of deduplication is two');
 ok(wait_for("select count(*) from postrider.dead_letter", 2), 'each has a dead letter');
