@@ -136,20 +136,20 @@ like(sql("select detail from postrider.explain('$id') where endpoint = 'shop.a' 
 like(sql("select string_agg(detail, '|') from postrider.explain('$id') where endpoint = 'crm' and what = 'delivered'"), qr/attempt 1, status 200, [\d.]+ ms/, 'each attempt');
 like((said("select * from postrider.explain('00000000-0000-7000-8000-000000000000')"))[1], qr/ERROR:  message .* is not known.*postrider.retention/s, 'one that is not known');
 
-# An endpoint that is deleted with a request in flight that fails
-endpoint('gone', '/hang', ', timeout', ", '2 s'");
-my $gone = sql("select postrider.send('gone', '{}', deliver_at => now() + interval '100 ms')");
-ok(PostriderTest::wait_for($node, "select count(*) from postrider.pending where message_id = '$gone' and reason = 'in_flight'", 1), 'it is in flight');
-sql("delete from postrider.endpoint where name = 'gone'");
-ok(PostriderTest::wait_for($node, "select count(*) from postrider.attempt where message_id = '$gone' and duration_ms > 0", 1), 'the request ends');
-is(sql("select string_agg(outcome, ',') from postrider.attempt where message_id = '$gone'"), 'cancelled', 'the delivery is cancelled, once');
-is(sql("select count(*) from postrider.pending where message_id = '$gone'"), 0, 'and nothing is owed');
-
 # Rights
 sql("create role clerk login in role postrider_reader; create role boss login in role postrider_admin");
 like((said("set role clerk; select postrider.pause('crm')"))[1], qr/permission denied for function pause/, 'a reader controls nothing');
 is(sql("set role boss; select postrider.pause('crm')"), 1, 'an admin does');
 
+# An endpoint that is deleted with a request in flight, which then fails
+endpoint('gone', '/hang', ', timeout', ", '10 min'");
+my $gone = sql("select postrider.send('gone', '{}', deliver_at => now() + interval '100 ms')");
+ok(PostriderTest::wait_for($node, "select count(*) from postrider.pending where message_id = '$gone' and reason = 'in_flight'", 1), 'it is in flight');
+sql("delete from postrider.endpoint where name = 'gone'");
 $receiver->down;
+ok(PostriderTest::wait_for($node, "select count(*) from postrider.attempt where message_id = '$gone' and duration_ms > 0", 1), 'the request ends');
+is(sql("select string_agg(outcome, ',') from postrider.attempt where message_id = '$gone'"), 'cancelled', 'the delivery is cancelled, once');
+is(sql("select count(*) from postrider.pending where message_id = '$gone'"), 0, 'and nothing is owed');
+
 $node->stop;
 done_testing();
