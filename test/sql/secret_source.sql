@@ -124,6 +124,6 @@ delete from postrider.secret;
 select c, d, postrider.secret_references(c, d::jsonb) from (values
 	('auth', '{"type": "api_key", "name": "x-key", "secret": "key"}'),
 	('auth', '[{"type": "bearer", "secret": "other"}, {"type": "hmac", "secret": "meta", "template": "{{secret:third}}", "in": "query", "name": "key"}]'),
-	('signing', '{"type": "hmac", "secret": "sign", "name": "x-sign"}'),
+	('signing', '[{"type": "github", "secret": "sign", "sha1": true}]'),
 	('source', '{"store": "vault", "url": "https://v.example.com", "path": "x", "field": "k", "token": "t"}'),
 	('source', '{"store": "none", "token": "t"}')) v (c, d);

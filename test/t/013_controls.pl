@@ -142,7 +142,7 @@ like((said("set role clerk; select postrider.pause('crm')"))[1], qr/permission d
 is(sql("set role boss; select postrider.pause('crm')"), 1, 'an admin does');
 
 # An endpoint that is deleted with a request in flight, which then fails
-endpoint('gone', '/hang', ', timeout', ", '10 min'");
+endpoint('gone', '/hang', ', timeout', ", '5 min'");
 my $gone = sql("select postrider.send('gone', '{}', deliver_at => now() + interval '100 ms')");
 ok(PostriderTest::wait_for($node, "select count(*) from postrider.pending where message_id = '$gone' and reason = 'in_flight'", 1), 'it is in flight');
 sql("delete from postrider.endpoint where name = 'gone'");
