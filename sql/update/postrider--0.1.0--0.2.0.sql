@@ -19,6 +19,10 @@ $$;
 drop view postrider.endpoint_health;
 drop function postrider.endpoint_status();
 
+-- Its check has become that of two tables: check_topic_pattern().
+drop trigger check_payload_retention on postrider.payload_retention;
+drop function postrider.check_payload_retention();
+
 -- changes
 
 -- Nothing is for all.  An ACL that is NULL has never been touched: the object is new.

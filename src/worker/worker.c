@@ -59,7 +59,6 @@
 #include "worker/health.h"
 #include "worker/keep.h"
 #include "worker/keys.h"
-#include "worker/rate_group.h"
 #include "worker/refresh.h"
 #include "worker/secrets.h"
 #include "worker/settling.h"
@@ -170,7 +169,6 @@ clock_was_set(int64 microseconds)
 	postrider_credentials_shift(microseconds);
 	postrider_alerts_shift(microseconds);
 	shift_lanes(microseconds);
-	postrider_rate_groups_shift(microseconds);
 	postrider_deferred_shift(microseconds);
 	postrider_wait_clock_was_set();
 
