@@ -125,7 +125,7 @@ unlike(slurp_file($node->logfile), qr/planted-/, 'no payload and no secret in an
 my $doc = slurp_file('../doc/logs.md');
 my %documented = map { $_ => 1 } $doc =~ /^\| `(\w+)` \|/mg;
 ok(scalar(keys %documented) > 20, 'the events are documented');
-for my $event (do { my %all; $all{$1}++ while slurp_file($node->logfile) =~ /(?:event=|"event":")([a-z_]+)/g; grep { $_ ne 'forged' } sort keys %all })
+for my $event (do { my %all; my $log = slurp_file($node->logfile); $all{$1}++ while $log =~ /(?:event=|"event":")([a-z_]+)/g; grep { $_ ne 'forged' } sort keys %all })
 {
 	ok($documented{$event}, "$event is in doc/logs.md");
 }
