@@ -241,6 +241,19 @@ grant execute on function
 	postrider.revert_config(timestamptz, bigint, boolean)
 to postrider_admin;
 
+grant select, insert, update, delete on postrider.alert to postrider_admin;
+grant select on postrider.alert_state, postrider.alert_failure, postrider.alert_status to postrider_reader, postrider_admin;
+grant delete on postrider.alert_failure to postrider_admin;
+grant select on postrider.alert to postrider_reader;
+grant execute on function
+	postrider.is_restoring(),
+	postrider.alert_query(postrider.alert),
+	postrider.check_alert_query(text),
+	postrider.alert_escalation_problem(jsonb),
+	postrider.relation_columns(text),
+	postrider.check_alert_source(postrider.alert)
+to postrider_admin;
+
 -- Configuration is dumped; messages, attempts and pending rows are not, so that
 -- restoring a dump never sends again what was sent.
 select pg_catalog.pg_extension_config_dump('postrider.secret', '');
@@ -256,6 +269,7 @@ select pg_catalog.pg_extension_config_dump('postrider.subscription', '');
 select pg_catalog.pg_extension_config_dump('postrider.subscription_id_seq', '');
 select pg_catalog.pg_extension_config_dump('postrider.sensitive_field', '');
 select pg_catalog.pg_extension_config_dump('postrider.payload_retention', '');
+select pg_catalog.pg_extension_config_dump('postrider.alert', 'where not is_default');
 select pg_catalog.pg_extension_config_dump('postrider.config_history', '');
 select pg_catalog.pg_extension_config_dump('postrider.config_history_id_seq', '');
 

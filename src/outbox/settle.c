@@ -134,6 +134,12 @@ static const char *const outcome_names[] = {
 	[OUTCOME_SUPERSEDED] = "superseded"
 };
 
+const char *
+postrider_outcome_name(AttemptOutcome outcome)
+{
+	return outcome_names[outcome];
+}
+
 static const char *const reason_names[] = {
 	[PENDING_SCHEDULED] = "scheduled",
 	[PENDING_RETRY] = "retry",

@@ -44,6 +44,7 @@
 #include "security/credential_set.h"
 #include "security/secret_set.h"
 #include "storage/procarray.h"
+#include "util/log_line.h"
 #include "util/sql.h"
 #include "util/text.h"
 #include "utils/builtins.h"
@@ -413,6 +414,7 @@ fail(Credential *credential, const char *error, bool lasting, TimestampTz not_be
 	int64		backoff_ms = BACKOFF_MS << Min(credential->failures, 16);
 	TimestampTz retry_at;
 	int			events;
+	LogLine		line;
 
 	credential->failures++;
 	events = postrider_breaker_result(&credential->breaker,
@@ -431,8 +433,10 @@ fail(Credential *credential, const char *error, bool lasting, TimestampTz not_be
 	postrider_credentials_changed_at_commit();
 	postrider_step_commit();
 	rest(credential);
-	ereport(LOG,
-			(errmsg("a credential could not be fetched: %s", credential->problem)));
+	postrider_log_begin(&line, WARNING, "credential_failing");
+	postrider_log_text(&line, "server", credential->spec->server);
+	postrider_log_text(&line, "error", credential->problem);
+	postrider_log_end(&line);
 	if (events & BREAKER_OPENED)
 		announce(credential, "postrider.credential.opened", credential->problem);
 }
