@@ -16,6 +16,7 @@ SQL_MODULES = prelude access id schema_format schema topic topic_schema convert 
 	tenant_limits \
 	dead_letter_summary \
 	status_page \
+	alert \
 	tenant grants
 UPDATES = $(notdir $(wildcard sql/update/*--$(EXTENSION_VERSION).sql))
 DATA_built = sql/$(EXTENSION)--$(EXTENSION_VERSION).sql $(UPDATES:%=sql/%)
@@ -52,11 +53,16 @@ $(patsubst %.d,%.o,$(filter-out $(wildcard $(DEPENDENCIES)),$(DEPENDENCIES))): F
 # The version stands in several places; a build where they differ is wrong.
 check-version:
 	@tools/check-version $(EXTENSION_VERSION)
-all: check-version
+
+# Every event that the source logs is in doc/logs.md, and no other.
+check-log-events:
+	@tools/check-log-events
+
+all: check-version check-log-events
 
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: FORCE reference check-version bench fuzz test-faults test-memory demo demo-stop test build-and-install
+.PHONY: FORCE reference check-version check-log-events bench fuzz test-faults test-memory demo demo-stop test build-and-install
 
 build-and-install:
 	$(MAKE) -s all

@@ -34,7 +34,8 @@ as $$
 		(40, 'mapping', 'mappings', null, '{}'),
 		(55, 'tenant', 'tenants', null, '{}'),
 		(60, 'endpoint', 'endpoints', null, array['disabled_reason', 'paused_at', 'pause_reason']),
-		(70, 'subscription', 'subscriptions', 'endpoint', '{}'))
+		(70, 'subscription', 'subscriptions', 'endpoint', '{}'),
+		(75, 'alert', 'alerts', null, array['run_as', 'is_default']))
 		as k (place, kind, section, listed_by, left_out) on k.kind = c.relname
 	where c.relname <> 'secret_version'
 	union all

@@ -80,11 +80,15 @@ grant execute on function
 to postrider_admin;
 
 grant select on postrider.metric_endpoint, postrider.metric_worker, postrider.metric_secret, postrider.metric_credential,
-	postrider.metric_log
+	postrider.metric_log, postrider.metric_delivery, postrider.metric_problem,
+	postrider.delivery_total, postrider.message_total
 to postrider_reader, postrider_admin;
 grant execute on function
 	postrider.metric_families(),
 	postrider.metric_labels(text[], text[]),
+	postrider.metric_states(text, text, text[], text),
+	postrider.metric_histogram(text, text, double precision[], bigint[], double precision, boolean),
+	postrider.cumulative_counts(bigint[]),
 	postrider.metrics(text)
 to postrider_reader, postrider_admin;
 
@@ -156,6 +160,7 @@ grant delete on postrider.dead_letter to postrider_admin;
 grant select on postrider.erasure to postrider_admin;
 grant select, update (description, expires_at, warn_before) on postrider.secret to postrider_admin;
 grant select on postrider.secret_use, postrider.secret_status to postrider_admin;
+grant execute on function postrider.secret_references(text, jsonb) to postrider_admin;
 
 -- People see how credentials stand; nobody but the workers sees the table.
 grant select on postrider.credential_status to postrider_reader, postrider_admin;
@@ -248,6 +253,18 @@ grant execute on function
 	postrider.page_section_endpoints(timestamptz, interval, integer), postrider.page_section_waiting(),
 	postrider.page_section_dead_letters(), postrider.page_section_topics(timestamptz), postrider.status_page(interval)
 to postrider_reader, postrider_admin;
+grant select, insert, update, delete on postrider.alert to postrider_admin;
+grant select on postrider.alert_state, postrider.alert_failure, postrider.alert_status to postrider_reader, postrider_admin;
+grant delete on postrider.alert_failure to postrider_admin;
+grant select on postrider.alert to postrider_reader;
+grant execute on function
+	postrider.is_restoring(),
+	postrider.alert_query(postrider.alert),
+	postrider.check_alert_query(text),
+	postrider.alert_escalation_problem(jsonb),
+	postrider.relation_columns(text),
+	postrider.check_alert_source(postrider.alert)
+to postrider_admin;
 
 -- Configuration is dumped; messages, attempts and pending rows are not, so that
 -- restoring a dump never sends again what was sent.
@@ -264,6 +281,7 @@ select pg_catalog.pg_extension_config_dump('postrider.subscription', '');
 select pg_catalog.pg_extension_config_dump('postrider.subscription_id_seq', '');
 select pg_catalog.pg_extension_config_dump('postrider.sensitive_field', '');
 select pg_catalog.pg_extension_config_dump('postrider.payload_retention', '');
+select pg_catalog.pg_extension_config_dump('postrider.alert', 'where not is_default');
 select pg_catalog.pg_extension_config_dump('postrider.config_history', '');
 select pg_catalog.pg_extension_config_dump('postrider.config_history_id_seq', '');
 

@@ -135,11 +135,20 @@ create policy tenant on postrider.secret_version
 create policy tenant on postrider.config_history for select
 	using (postrider.bound_tenant() is null
 		or postrider.sees_tenant(tenant));
+create policy tenant on postrider.alert
+	using (postrider.sees_tenant(tenant)) with check (postrider.sees_tenant(tenant));
+create policy tenant on postrider.alert_state for select
+	using (postrider.bound_tenant() is null or alert operator(pg_catalog.=) any (array(select a.name from postrider.alert a)));
+create policy tenant on postrider.alert_failure
+	using (postrider.bound_tenant() is null or alert operator(pg_catalog.=) any (array(select a.name from postrider.alert a)));
 create policy tenant on postrider.erasure for select using (postrider.sees_tenant(tenant));
 create policy tenant on postrider.delivery_stats for select
 	using (postrider.bound_tenant() is null or endpoint_id operator(pg_catalog.=) any (array(select e.id from postrider.endpoint e)));
 -- A topic is shared, and how much is said on it is nobody's own.
 create policy tenant on postrider.message_stats for select using (postrider.bound_tenant() is null);
+create policy tenant on postrider.delivery_total for select
+	using (postrider.bound_tenant() is null or endpoint_id operator(pg_catalog.=) any (array(select e.id from postrider.endpoint e)));
+create policy tenant on postrider.message_total for select using (postrider.bound_tenant() is null);
 create policy tenant on postrider.tenant for select using (postrider.sees_tenant(name));
 create policy tenant_write on postrider.tenant
 	using (postrider.bound_tenant() is null);

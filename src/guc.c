@@ -13,6 +13,7 @@
 #include "security/guard.h"
 #include "security/proxy.h"
 #include "security/store_local.h"
+#include "util/log_line.h"
 #include "util/trace.h"
 #include "utils/guc.h"
 
@@ -30,6 +31,7 @@ char	   *postrider_key_file;
 char	   *postrider_secret_directories;
 char	   *postrider_secret_environment;
 char	   *postrider_key_command;
+int			postrider_alert_interval_ms;
 char	   *postrider_traceparent;
 char	   *postrider_tenant;
 char	   *postrider_change_reason;
@@ -41,6 +43,19 @@ static const struct config_enum_entry validation_options[] = {
 	{"strict", POSTRIDER_VALIDATION_STRICT, false},
 	{"warn", POSTRIDER_VALIDATION_WARN, false},
 	{"off", POSTRIDER_VALIDATION_OFF, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry log_format_options[] = {
+	{"text", LOG_FORMAT_TEXT, false},
+	{"json", LOG_FORMAT_JSON, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry log_deliveries_options[] = {
+	{"off", LOG_DELIVERIES_OFF, false},
+	{"failures", LOG_DELIVERIES_FAILURES, false},
+	{"all", LOG_DELIVERIES_ALL, false},
 	{NULL, 0, false}
 };
 
@@ -217,5 +232,26 @@ postrider_guc_define(void)
 							 POSTRIDER_VALIDATION_STRICT, validation_options,
 							 PGC_SUSET, 0,
 							 NULL, NULL, NULL);
+	DefineCustomEnumVariable("postrider.log_format",
+							 "How postrider's lines in the server's log are written.",
+							 "text: key=value; json: an object.",
+							 &postrider_log_format,
+							 LOG_FORMAT_TEXT, log_format_options,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+	DefineCustomEnumVariable("postrider.log_deliveries",
+							 "Which attempts at deliveries are logged, a line each.",
+							 "off, failures or all. Each of them is in postrider.attempt in any case.",
+							 &postrider_log_deliveries,
+							 LOG_DELIVERIES_OFF, log_deliveries_options,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+	DefineCustomIntVariable("postrider.alert_interval",
+							"How often the rows of postrider.alert are looked at; 0: never.",
+							"The worker looks only while there is one that is enabled.",
+							&postrider_alert_interval_ms,
+							15 * 1000, 0, 24 * 60 * 60 * 1000,
+							PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
 	MarkGUCPrefixReserved("postrider");
 }

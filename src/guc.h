@@ -25,6 +25,7 @@ extern char *postrider_key_file;
 extern char *postrider_secret_directories;
 extern char *postrider_secret_environment;
 extern char *postrider_key_command;
+extern int	postrider_alert_interval_ms;
 extern char *postrider_traceparent;
 extern char *postrider_tenant;
 extern char *postrider_change_reason;

@@ -44,6 +44,7 @@
 #include "delivery/watch.h"
 #include "guc.h"
 #include "libpq/pqsignal.h"
+#include "util/log_line.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -91,11 +92,15 @@ postrider_engine_start(void)
 	postrider_engine.socket_limit =
 		postrider_descriptor_reserve(Max(SOCKETS_WANTED, 2 * postrider_max_connections));
 	if (postrider_engine.socket_limit < postrider_max_connections)
-		ereport(LOG,
-				(errmsg("postrider can have %d requests in flight, not %d (postrider.max_connections)",
-						postrider_engine.socket_limit, postrider_max_connections),
-				 errdetail("The limit on open files of this process leaves no more descriptors."),
-				 errhint("Raise the hard limit of the server (LimitNOFILE in systemd, ulimit -Hn), or lower max_files_per_process.")));
+	{
+		LogLine		line;
+
+		postrider_log_begin(&line, WARNING, "connections_limited");
+		postrider_log_int(&line, "connections", postrider_engine.socket_limit);
+		postrider_log_int(&line, "wanted", postrider_max_connections);
+		postrider_log_message(&line, "the limit on open files of this process leaves no more descriptors: raise the hard limit of the server (LimitNOFILE in systemd, ulimit -Hn), or lower max_files_per_process");
+		postrider_log_end(&line);
+	}
 	curl_multi_setopt(postrider_engine.multi, CURLMOPT_MAXCONNECTS,
 					  (long) postrider_engine.socket_limit);
 	return postrider_watch_start(postrider_engine.multi);
@@ -133,6 +138,9 @@ gather(Request *request, Delivery *first, TimestampTz now)
 static void
 fail_request(Request *request, Delivery *delivery, TimestampTz now)
 {
+	if (delivery->result.outcome != OUTCOME_DEAD)
+		delivery->result.outcome = OUTCOME_RETRY;
+	postrider_engine_note_result(request->endpoint->lane, &delivery->result, now);
 	if (request->batch_count == 0)
 	{
 		postrider_engine_fail_unsent(delivery, now);

@@ -269,7 +269,7 @@ postrider_governor_reset(Governor *governor)
 	postrider_breaker_reset(&governor->breaker);
 }
 
-/* A group is shifted by whoever notices first: rate_group.c. */
+/* What is shared follows a clock that was set back by itself: rate_limit.c. */
 void
 postrider_governor_shift(Governor *governor, int64 microseconds)
 {

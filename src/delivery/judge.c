@@ -11,6 +11,7 @@
 #include "delivery/classify.h"
 #include "delivery/judge.h"
 #include "delivery/time_limit.h"
+#include "util/log_line.h"
 #include "utils/memutils.h"
 
 static const struct
@@ -69,10 +70,16 @@ run_rules(const Request *request, int status, TimestampTz now, ResponseVerdict *
 	if (postrider_within_time(compute_verdict, &run))
 		*verdict = run.verdict;
 	else
-		ereport(LOG,
-				(errmsg("response rules of endpoint \"%s\" take longer than %d ms on an answer with status %d, which is taken as without rules",
-						request->endpoint->name, TIME_LIMIT_MS, status),
-				 errhint("Paths that compare each element with each, or have .** several times, take long on large answers.")));
+	{
+		LogLine		line;
+
+		postrider_log_begin(&line, WARNING, "response_rules_slow");
+		postrider_log_text(&line, "endpoint", request->endpoint->name);
+		postrider_log_int(&line, "status_code", status);
+		postrider_log_message(&line, "response rules take longer than %d ms on an answer, which is taken as without rules; paths that compare each element with each, or have .** several times, take long on large answers",
+							  TIME_LIMIT_MS);
+		postrider_log_end(&line);
+	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }

@@ -21,6 +21,7 @@
 #include "security/guard.h"
 #include "security/options.h"
 #include "security/signing.h"
+#include "util/log_line.h"
 #include "util/sql.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -52,10 +53,8 @@ note_problem(Endpoint *endpoint, const char *column, const char *problem)
 {
 	if (endpoint->auth_problem == NULL)
 		endpoint->auth_problem = psprintf("%s of endpoint \"%s\" %s", column, endpoint->name, problem);
-	ereport(WARNING,
-			(errcode(ERRCODE_CONFIG_FILE_ERROR),
-			 errmsg("requests to endpoint \"%s\" cannot be sent: its %s %s", endpoint->name,
-					column, problem)));
+	postrider_log_endpoint_problem(endpoint->name, column, problem,
+								   "requests to the endpoint cannot be sent");
 }
 
 /* What cannot be used can only be there if the trigger was disabled, or by a dump. */

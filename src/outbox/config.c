@@ -25,6 +25,7 @@
 #include "outbox/shard.h"
 #include "outbox/tenant_config.h"
 #include "util/id.h"
+#include "util/log_line.h"
 #include "util/sql.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -151,10 +152,8 @@ read_policy(uint64 row, Endpoint *endpoint)
 	PolicyProblem problem;
 
 	if (!postrider_policy_read(desc, tuple, &endpoint->policy, &problem))
-		ereport(WARNING,
-				(errcode(ERRCODE_CONFIG_FILE_ERROR),
-				 errmsg("endpoint \"%s\" has the default policy: its %s %s",
-						endpoint->name, problem.column, problem.problem)));
+		postrider_log_endpoint_problem(endpoint->name, problem.column, problem.problem,
+									   "the endpoint has the default policy");
 }
 
 /* As a policy; made in the current context. */
@@ -170,10 +169,9 @@ read_rules(Jsonb *document, Endpoint *endpoint)
 	{
 		ResponseRuleProblem *problem = linitial(problems);
 
-		ereport(WARNING,
-				(errcode(ERRCODE_CONFIG_FILE_ERROR),
-				 errmsg("endpoint \"%s\" has no response rules: %s %s",
-						endpoint->name, problem->position, problem->problem)));
+		postrider_log_endpoint_problem(endpoint->name, "response_rules",
+									   psprintf("%s %s", problem->position, problem->problem),
+									   "the endpoint has no response rules");
 	}
 }
 

@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "outbox/credential_table.h"
 #include "security/secret.h"
+#include "util/log_line.h"
 #include "util/sql.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -140,6 +141,7 @@ read_value(uint64 row, Credential *credential)
 	char	   *reason = NULL;
 	char	   *value;
 	Size		length;
+	LogLine		line;
 
 	if (isnull)
 	{
@@ -153,10 +155,11 @@ read_value(uint64 row, Credential *credential)
 	if (value == NULL)
 	{
 		postrider_credential_forget_value(credential);
-		ereport(WARNING,
-				(errcode(ERRCODE_CONFIG_FILE_ERROR),
-				 errmsg("a credential of %s is fetched anew: %s", credential->spec->server,
-						reason)));
+		postrider_log_begin(&line, WARNING, "credential_unreadable");
+		postrider_log_text(&line, "server", credential->spec->server);
+		postrider_log_text(&line, "error", reason);
+		postrider_log_message(&line, "the credential is fetched anew");
+		postrider_log_end(&line);
 		return;
 	}
 	credential->fetched_at = time_at(row, COLUMN_FETCHED_AT);

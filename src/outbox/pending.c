@@ -14,6 +14,7 @@
 #include "outbox/shard.h"
 #include "outbox/stats.h"
 #include "policy/priority.h"
+#include "util/log_line.h"
 #include "util/sql.h"
 #include "utils/array.h"
 #include "utils/timestamp.h"
@@ -62,11 +63,12 @@ static SqlStatement release_held = {
 	SHARD_ARGUMENTS
 };
 
+/* Those in flight are in memory, and end from there. */
 static SqlStatement cancel_orphans = {
 	.text =
 	"with gone as (delete from postrider.pending p where not exists"
 	" (select from postrider.endpoint e where e.id = p.endpoint_id)"
-	" and p.endpoint_id % $2 = $1"
+	" and p.endpoint_id % $2 = $1 and p.reason <> 'in_flight'"
 	" returning p.message_id, p.endpoint_id),"
 	" ended as (insert into postrider.attempt (message_id, endpoint_id, started_at,"
 	"  attempt, outcome, error_code, error)"
@@ -197,10 +199,13 @@ take_due_row(uint64 row, PendingRoom *rooms, dlist_head *deliveries)
 
 	if (postrider_sql_jsonb(row, 2) == NULL)
 	{
-		ereport(WARNING,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("a delivery to endpoint \"%s\" has lost its message",
-						room->endpoint->name)));
+		LogLine		line;
+
+		postrider_log_begin(&line, WARNING, "message_missing");
+		postrider_log_text(&line, "message_id", postrider_uuid_text(&id));
+		postrider_log_text(&line, "endpoint", room->endpoint->name);
+		postrider_log_message(&line, "a delivery has lost its message");
+		postrider_log_end(&line);
 		return;
 	}
 	room->loaded++;

@@ -21,6 +21,7 @@
 #include "outbox/progress.h"
 #include "outbox/shard.h"
 #include "outbox/stats.h"
+#include "util/log_line.h"
 #include "util/sql.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -141,16 +142,16 @@ postrider_progress_load(void)
 {
 	bool		is_copy;
 	bool		found = load(&is_copy);
+	LogLine		line;
 
 	if (found && is_copy)
 	{
 		/* Nothing is updated if the worker of another shard was faster. */
 		if (postrider_sql_run(&forget_cursors_of_original, NULL, NULL, 0) > 0)
 			postrider_sql_run(&forget_pending_of_original, NULL, NULL, 0);
-		ereport(LOG,
-				(errmsg("database \"%s\" is a copy of another one that used postrider",
-						get_database_name(MyDatabaseId)),
-				 errdetail("What the original owed when the copy was made is left to it.")));
+		postrider_log_begin(&line, LOG, "database_copied");
+		postrider_log_message(&line, "the database is a copy of another one that used postrider; what the original owed when the copy was made is left to it");
+		postrider_log_end(&line);
 		found = load(&is_copy);
 	}
 	memset(&cursor, 0, sizeof(cursor));

@@ -53,6 +53,7 @@
 #include "storage/procarray.h"
 #include "util/compat.h"
 #include "util/id.h"
+#include "util/log_line.h"
 #include "util/sql.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -402,6 +403,18 @@ is_lagging(const Endpoint *endpoint)
 		(endpoint->enabled && endpoint->overflowing);
 }
 
+static void
+log_endpoint_gone(const pg_uuid_t *id, const char *endpoint)
+{
+	LogLine		line;
+
+	postrider_log_begin(&line, LOG, "message_without_endpoint");
+	postrider_log_text(&line, "message_id", postrider_uuid_text(id));
+	postrider_log_text(&line, "endpoint", endpoint);
+	postrider_log_message(&line, "the message is not sent: the endpoint has been deleted");
+	postrider_log_end(&line);
+}
+
 /* Makes the deliveries of one row; returns the bytes that they take. */
 static Size
 take_row(uint64 row, HTAB *settled, ReadChunk *chunk, dlist_head *deliveries)
@@ -429,9 +442,7 @@ take_row(uint64 row, HTAB *settled, ReadChunk *chunk, dlist_head *deliveries)
 	count = postrider_config_route(topic, endpoint, tenant, &id, payload, &targets);
 	if (count == 0 && endpoint != NULL && postrider_shard_number() == 0 &&
 		!postrider_config_is_endpoint(endpoint))
-		ereport(LOG,
-				(errmsg("message for endpoint \"%s\" is not sent: the endpoint has been deleted",
-						endpoint)));
+		log_endpoint_gone(&id, endpoint);
 	deliver_at = DatumGetTimestampTz(postrider_sql_datum(row, 10, &isnull));
 	postrider_intake_begin(&source, &id, row, 1, 9);
 	source.erased = postrider_sql_bool(row, 12);

@@ -25,6 +25,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "outbox/reply.h"
+#include "util/log_line.h"
 #include "util/sql.h"
 #include "util/trace.h"
 #include "utils/builtins.h"
@@ -238,6 +239,7 @@ postrider_reply_emit(dlist_head *deliveries)
 	{
 		Delivery   *delivery = dlist_container(Delivery, node, iter.cur);
 		char	   *problem;
+		LogLine		line;
 
 		if (delivery->settle != SETTLE_ATTEMPT || delivery->result.reply == NULL)
 			continue;
@@ -246,8 +248,11 @@ postrider_reply_emit(dlist_head *deliveries)
 						   REPLY_AS_IT_IS : REPLY_AS_TEXT);
 		if (problem == NULL)
 			continue;
-		ereport(LOG,
-				(errmsg("endpoint \"%s\": %s", delivery->endpoint->name, problem)));
+		postrider_log_begin(&line, LOG, "reply_failed");
+		postrider_log_text(&line, "message_id", postrider_uuid_text(&delivery->message->id));
+		postrider_log_text(&line, "endpoint", delivery->endpoint->name);
+		postrider_log_message(&line, "the response could not be emitted: postrider.attempt has the reason");
+		postrider_log_end(&line);
 		set_problem(delivery, problem);
 	}
 }

@@ -15,6 +15,7 @@
 #include "outbox/request_row.h"
 #include "security/guard.h"
 #include "security/proxy.h"
+#include "util/log_line.h"
 #include "utils/builtins.h"
 
 #define MAX_CONTENT_TYPE_BYTES 200
@@ -251,9 +252,8 @@ postrider_request_row_read(TupleDesc desc, HeapTuple tuple, Endpoint *endpoint)
 		endpoint->shape.is_plain = false;
 		endpoint->shape.problem = psprintf("%s of endpoint \"%s\" %s", problem.column,
 										   endpoint->name, problem.problem);
-		ereport(WARNING,
-				(errcode(ERRCODE_CONFIG_FILE_ERROR),
-				 errmsg("%s", endpoint->shape.problem)));
+		postrider_log_endpoint_problem(endpoint->name, problem.column, problem.problem,
+									   "requests to the endpoint cannot be sent");
 	}
 	keep_constant_headers(endpoint);
 	endpoint->proxy = get_text(desc, tuple, "proxy");

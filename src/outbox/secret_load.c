@@ -15,6 +15,7 @@
 #include "security/key_ring.h"
 #include "security/secret.h"
 #include "security/secret_set.h"
+#include "util/log_line.h"
 #include "util/sql.h"
 #include "utils/timestamp.h"
 
@@ -77,6 +78,18 @@ open_value(LoadKeys *keys, const SecretLabel *label, bytea *ciphertext, Size *le
 }
 
 static void
+log_unreadable(const char *name, const char *problem, int values)
+{
+	LogLine		line;
+
+	postrider_log_begin(&line, WARNING, "secret_unreadable");
+	postrider_log_text(&line, "secret", name);
+	postrider_log_int(&line, "values", values);
+	postrider_log_text(&line, "message", problem);
+	postrider_log_end(&line);
+}
+
+static void
 add_version(uint64 row, const char *name, LoadKeys *keys)
 {
 	SecretLabel label = {
@@ -96,9 +109,7 @@ add_version(uint64 row, const char *name, LoadKeys *keys)
 		char	   *problem = psprintf("secret \"%s\" cannot be read: %s", name, reason);
 
 		if (keys->unreadable++ < (keys->problem ? 1 : MAX_WARNINGS))
-			ereport(WARNING,
-					(errcode(ERRCODE_CONFIG_FILE_ERROR),
-					 errmsg("%s", problem)));
+			log_unreadable(name, problem, 1);
 		postrider_secret_set_add_problem(problem);
 		return;
 	}
@@ -125,9 +136,7 @@ postrider_secret_load(void)
 		add_version(row, name, &keys);
 	}
 	if (keys.unreadable > 1)
-		ereport(WARNING,
-				(errcode(ERRCODE_CONFIG_FILE_ERROR),
-				 errmsg("%d values of secrets cannot be read", keys.unreadable)));
+		log_unreadable(NULL, NULL, keys.unreadable);
 	postrider_key_ring_wipe(&keys.ring);
 	postrider_secret_set_finish();
 }

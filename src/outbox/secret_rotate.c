@@ -37,6 +37,7 @@
 #include "security/key_ring.h"
 #include "security/secret.h"
 #include "storage/lock.h"
+#include "util/log_line.h"
 #include "util/sql.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -271,6 +272,7 @@ postrider_rotate_key(PG_FUNCTION_ARGS)
 	volatile int64 count = 0;
 	volatile int old_keys = 0;
 	SqlScope	sql;
+	LogLine		line;
 
 	PreventCommandIfReadOnly("rotate_key()");
 	postrider_sql_enter(&sql);
@@ -287,6 +289,10 @@ postrider_rotate_key(PG_FUNCTION_ARGS)
 	PG_END_TRY();
 	postrider_sql_leave(&sql);
 	ForceSyncCommit();
+	postrider_log_begin(&line, LOG, "key_rotated");
+	postrider_log_int(&line, "values", count);
+	postrider_log_int(&line, "old_keys", old_keys);
+	postrider_log_end(&line);
 	if (old_keys > 0)
 		ereport(NOTICE,
 				(errmsg("the old key stays beside the new one"),

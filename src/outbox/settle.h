@@ -51,4 +51,7 @@ extern void postrider_lease_done(TimestampTz before, const Endpoint *endpoint);
 extern void postrider_lease_write_these(Delivery *const *deliveries, int count);
 extern void postrider_lease_done_these(Delivery *const *deliveries, int count);
 
+/* As in the column outcome of postrider.attempt. */
+extern const char *postrider_outcome_name(AttemptOutcome outcome);
+
 #endif							/* POSTRIDER_SETTLE_H */

@@ -24,6 +24,7 @@
 #include "outbox/shard.h"
 #include "outbox/stats.h"
 #include "outbox/suspect.h"
+#include "util/log_line.h"
 #include "util/sql.h"
 #include "utils/builtins.h"
 
@@ -139,16 +140,15 @@ give_up(const pg_uuid_t *id, int tries)
 		CStringGetTextDatum(error)
 	};
 	Datum		shard[] = {Int32GetDatum(postrider_shard_number())};
+	LogLine		line;
 
 	postrider_sql_run(&make_owed, values, NULL, 0);
 	postrider_stats_count_rows(postrider_sql_run(&give_up_owed, values, NULL, 0), OUTCOME_DEAD);
 	postrider_sql_run(&clear_suspect, shard, NULL, 0);
-	ereport(WARNING,
-			(errcode(ERRCODE_INTERNAL_ERROR),
-			 errmsg("message %s is given up: %s",
-					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(id))),
-					error),
-			 errhint("It is in postrider.dead_letter.")));
+	postrider_log_begin(&line, WARNING, "message_given_up");
+	postrider_log_text(&line, "message_id", postrider_uuid_text(id));
+	postrider_log_message(&line, "%s; it is in postrider.dead_letter", error);
+	postrider_log_end(&line);
 }
 
 bool

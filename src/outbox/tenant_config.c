@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "outbox/tenant_config.h"
+#include "util/log_line.h"
 #include "util/sql.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
@@ -39,10 +40,14 @@ load_row(uint64 row)
 	/* Only if the trigger was disabled. */
 	if (!postrider_tenant_row_read(tuple, desc, &limits, &problem))
 	{
-		ereport(WARNING,
-				(errcode(ERRCODE_CONFIG_FILE_ERROR),
-				 errmsg("tenant \"%s\" has no limits: its %s %s", name, problem.column,
-						problem.problem)));
+		LogLine		line;
+
+		postrider_log_begin(&line, WARNING, "tenant_misconfigured");
+		postrider_log_text(&line, "tenant", name);
+		postrider_log_text(&line, "column", problem.column);
+		postrider_log_text(&line, "error", problem.problem);
+		postrider_log_message(&line, "the tenant has no limits");
+		postrider_log_end(&line);
 		return;
 	}
 	entry = hash_search(tenants, name, HASH_ENTER, NULL);

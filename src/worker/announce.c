@@ -16,6 +16,7 @@
 
 #include "catalog/pg_type.h"
 #include "delivery/engine.h"
+#include "util/log_line.h"
 #include "util/sql.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -96,6 +97,37 @@ announce(const EngineEvent *event)
 }
 
 static void
+log_event(const EngineEvent *event)
+{
+	bool		is_failure = event->kind == GOVERNOR_OPENED || event->kind == GOVERNOR_DISABLED;
+	LogLine		line;
+
+	if (event->kind == GOVERNOR_OPENED)
+		postrider_log_begin(&line, WARNING, "breaker_opened");
+	else if (event->kind == GOVERNOR_CLOSED)
+		postrider_log_begin(&line, LOG, "breaker_closed");
+	else if (event->kind == GOVERNOR_DISABLED)
+		postrider_log_begin(&line, WARNING, "endpoint_given_up");
+	else
+		postrider_log_begin(&line, WARNING, "rate_warning");
+	postrider_log_text(&line, "endpoint", event->endpoint);
+	if (event->kind == GOVERNOR_OPENED)
+		postrider_log_time(&line, "until", event->until);
+	if (is_failure)
+	{
+		postrider_log_int(&line, "failures", event->failures);
+		postrider_log_time(&line, "failing_since", event->failing_since);
+	}
+	if (event->kind == GOVERNOR_RATE_WARNING)
+	{
+		postrider_log_int(&line, "used", event->use.used);
+		postrider_log_int(&line, "limit", event->use.limit);
+		postrider_log_number(&line, "period_s", event->use.period_us / 1000000.0);
+	}
+	postrider_log_end(&line);
+}
+
+static void
 free_event(EngineEvent *event)
 {
 	dlist_delete(&event->node);
@@ -110,6 +142,8 @@ postrider_announce_events(void)
 	dlist_head *events = postrider_engine_events();
 	dlist_mutable_iter iter;
 
+	dlist_foreach_modify(iter, events)
+		log_event(dlist_container(EngineEvent, node, iter.cur));
 	PG_TRY();
 	{
 		postrider_step_begin("announcing what happens to endpoints");

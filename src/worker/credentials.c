@@ -44,10 +44,10 @@
 #include "security/credential_set.h"
 #include "security/secret_set.h"
 #include "storage/procarray.h"
+#include "util/log_line.h"
 #include "util/sql.h"
 #include "util/text.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "worker/credentials.h"
@@ -414,6 +414,7 @@ fail(Credential *credential, const char *error, bool lasting, TimestampTz not_be
 	int64		backoff_ms = BACKOFF_MS << Min(credential->failures, 16);
 	TimestampTz retry_at;
 	int			events;
+	LogLine		line;
 
 	credential->failures++;
 	events = postrider_breaker_result(&credential->breaker,
@@ -432,18 +433,12 @@ fail(Credential *credential, const char *error, bool lasting, TimestampTz not_be
 	postrider_credentials_changed_at_commit();
 	postrider_step_commit();
 	rest(credential);
-	ereport(LOG,
-			(errmsg("a credential could not be fetched: %s", credential->problem)));
+	postrider_log_begin(&line, WARNING, "credential_failing");
+	postrider_log_text(&line, "server", credential->spec->server);
+	postrider_log_text(&line, "error", credential->problem);
+	postrider_log_end(&line);
 	if (events & BREAKER_OPENED)
 		announce(credential, "postrider.credential.opened", credential->problem);
-}
-
-/* The commit is on disk before anybody sees what it has brought. */
-static void
-flush_at_commit(void)
-{
-	(void) set_config_option("synchronous_commit", "local", PGC_SUSET, PGC_S_OVERRIDE,
-							 GUC_ACTION_LOCAL, true, 0, false);
 }
 
 static void
@@ -452,7 +447,7 @@ store(Credential *credential, const CredentialResult *result)
 	postrider_step_begin("storing a credential");
 	if (result->rotated_value != NULL)
 	{
-		flush_at_commit();
+		postrider_step_flush_at_commit();
 		postrider_secret_store_rotated(result->rotated_secret, result->rotated_value,
 									   strlen(result->rotated_value));
 	}

@@ -38,6 +38,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
+#include "util/log_line.h"
 #include "util/sql.h"
 #include "util/trace.h"
 #include "utils/acl.h"
@@ -117,6 +118,7 @@ static void
 disable_at_exit(int code, Datum arg)
 {
 	Datum		value = Int32GetDatum(called_endpoint);
+	LogLine		line;
 
 	if (called_endpoint == 0 || cancels <= MAX_CANCELS)
 		return;
@@ -126,9 +128,10 @@ disable_at_exit(int code, Datum arg)
 	postrider_sql_begin("disabling an endpoint");
 	(void) postrider_sql_run(&disable_endpoint, &value, NULL, 0);
 	postrider_sql_commit();
-	ereport(LOG,
-			(errmsg("endpoint %d was disabled: its function does not end when it is cancelled",
-					DatumGetInt32(value))));
+	postrider_log_begin(&line, WARNING, "function_runs_on");
+	postrider_log_int(&line, "endpoint_id", DatumGetInt32(value));
+	postrider_log_message(&line, "the endpoint was disabled: its function does not end when it is cancelled");
+	postrider_log_end(&line);
 }
 
 void

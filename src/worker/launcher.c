@@ -39,6 +39,7 @@
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "tcop/tcopprot.h"
+#include "util/log_line.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -119,9 +120,11 @@ publish(void)
 
 	if (other != 0)
 	{
-		ereport(LOG,
-				(errmsg("postrider launcher is already running with PID %d",
-						(int) other)));
+		LogLine		line;
+
+		postrider_log_begin(&line, LOG, "launcher_exists");
+		postrider_log_int(&line, "pid", other);
+		postrider_log_end(&line);
 		proc_exit(0);
 	}
 }
@@ -384,6 +387,7 @@ start_worker(int index, Oid database, TimestampTz now)
 {
 	PostriderShared *shared = postrider_shared();
 	WorkerSlot *slot = &shared->slots[index];
+	LogLine		line;
 
 	if (register_worker(index, database))
 	{
@@ -400,12 +404,11 @@ start_worker(int index, Oid database, TimestampTz now)
 	if (started[index].warned_for == database)
 		return;
 	started[index].warned_for = database;
-	ereport(WARNING,
-			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			 errmsg(SLOT_ERROR_NO_ROOM),
-			 errdetail("Messages of the database with OID %u are not delivered.",
-					   database),
-			 errhint("Increase max_worker_processes and restart the server.")));
+	postrider_log_begin(&line, WARNING, "worker_not_started");
+	postrider_log_int(&line, "database_oid", database);
+	postrider_log_message(&line, "%s; messages of the database are not delivered: increase max_worker_processes and restart the server",
+						  SLOT_ERROR_NO_ROOM);
+	postrider_log_end(&line);
 }
 
 /*

@@ -18,6 +18,8 @@
 
 #include "common/hashfn.h"
 #include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "util/log_line.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "worker/keep.h"
@@ -112,14 +114,16 @@ make_own(void)
 static void
 warn_of_no_room(RateScope scope, const char *name)
 {
-	ereport(WARNING,
-			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			 scope == RATE_OF_GROUP ? errmsg("rate_group \"%s\" holds for each worker by itself", name) :
-			 scope == RATE_OF_TENANT ? errmsg("rate_limits of tenant \"%s\" hold for each worker by themselves", name) :
-			 errmsg("message_limits of tenant \"%s\" do not hold", name),
-			 errdetail("There are more than %d rates of groups, tenants and their messages on this server.",
-					   POSTRIDER_MAX_RATE_GROUPS),
-			 errhint("Remove limits of tenants, or groups, that nobody needs.")));
+	LogLine		line;
+
+	postrider_log_begin(&line, WARNING, "rate_not_shared");
+	postrider_log_text(&line, scope == RATE_OF_GROUP ? "rate_group" : "tenant", name);
+	postrider_log_message(&line, "%s: there are more than %d rates of groups, tenants and their messages on this server; remove those that nobody needs",
+						  scope == RATE_OF_GROUP ? "the rate_group holds for each worker by itself" :
+						  scope == RATE_OF_TENANT ? "rate_limits of the tenant hold for each worker by themselves" :
+						  "message_limits of the tenant do not hold",
+						  POSTRIDER_MAX_RATE_GROUPS);
+	postrider_log_end(&line);
 }
 
 /* Has these limits from now on; kept: it is new, and this is known of it. */

@@ -15,6 +15,7 @@
 #include "outbox/intake.h"
 #include "outbox/pending.h"
 #include "outbox/shard.h"
+#include "util/log_line.h"
 #include "utils/timestamp.h"
 #include "worker/credentials.h"
 #include "worker/feed.h"
@@ -22,6 +23,7 @@
 #include "worker/keys.h"
 #include "worker/rate_group.h"
 #include "worker/refresh.h"
+#include "worker/alerts.h"
 #include "worker/secrets.h"
 #include "worker/step.h"
 #include "worker/tenant_rate.h"
@@ -35,6 +37,20 @@ void
 postrider_refresh_start(void)
 {
 	erase_seen = postrider_erase_generation();
+}
+
+/* By hand, by a receiver that said 410, or by the worker itself. */
+static void
+log_switched(const Endpoint *endpoint)
+{
+	LogLine		line;
+
+	if (endpoint->enabled)
+		postrider_log_begin(&line, LOG, "endpoint_enabled");
+	else
+		postrider_log_begin(&line, LOG, "endpoint_disabled");
+	postrider_log_text(&line, "endpoint", endpoint->name);
+	postrider_log_end(&line);
 }
 
 static void
@@ -53,9 +69,23 @@ endpoint_changed(Endpoint *endpoint, bool is_new)
 		postrider_keep_load_endpoint(endpoint, now);
 	else if (endpoint->enabled && !endpoint->lane->was_enabled)
 		postrider_governor_reset(&endpoint->lane->governor);
+	if (!is_new && endpoint->enabled != endpoint->lane->was_enabled)
+		log_switched(endpoint);
 	endpoint->lane->was_enabled = endpoint->enabled;
 	if (!is_new)
 		postrider_engine_endpoint_changed(endpoint);
+}
+
+static void
+log_loaded(void)
+{
+	Endpoint  **endpoints;
+	LogLine		line;
+
+	postrider_log_begin(&line, LOG, "config_loaded");
+	postrider_log_int(&line, "endpoints", postrider_config_endpoints(&endpoints));
+	postrider_log_end(&line);
+	pfree(endpoints);
 }
 
 /* wake.c explains why this must come after the snapshot of a window. */
@@ -78,6 +108,9 @@ postrider_refresh_config(void)
 	if (postrider_credentials_look_at_secrets(GetCurrentTimestamp()))
 		postrider_engine_credentials_changed(GetCurrentTimestamp());
 	postrider_secrets_loaded();
+	postrider_alerts_loaded(GetCurrentTimestamp());
+	if (config_loaded != 0 && !changing)
+		log_loaded();
 	config_loaded = changing ? 0 : generation;
 	postrider_keys_forget();
 	postrider_feed_look_at_pending();

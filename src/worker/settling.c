@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "delivery/classify.h"
 #include "delivery/engine.h"
 #include "outbox/erased.h"
 #include "outbox/intake.h"
@@ -14,6 +15,7 @@
 #include "outbox/progress.h"
 #include "outbox/settle.h"
 #include "pgstat.h"
+#include "util/log_line.h"
 #include "utils/timestamp.h"
 #include "worker/feed.h"
 #include "worker/function_call.h"
@@ -50,6 +52,37 @@ postrider_settling_is_due(TimestampTz now)
 		(postrider_engine_in_flight() == 0 && postrider_engine_queued() == 0);
 }
 
+/* A line for each attempt, if postrider.log_deliveries asks for it. */
+static void
+log_deliveries(dlist_head *finished)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, finished)
+	{
+		Delivery   *delivery = dlist_container(Delivery, node, iter.cur);
+		const AttemptResult *result = &delivery->result;
+		LogLine		line;
+
+		if (delivery->settle != SETTLE_ATTEMPT ||
+			(result->outcome == OUTCOME_DELIVERED && postrider_log_deliveries != LOG_DELIVERIES_ALL))
+			continue;
+		postrider_log_begin(&line, LOG, "delivery");
+		postrider_log_text(&line, "message_id", postrider_uuid_text(&delivery->message->id));
+		postrider_log_text(&line, "endpoint", delivery->endpoint->name);
+		postrider_log_int(&line, "attempt", delivery->attempts + (result->sent ? 1 : 0));
+		postrider_log_text(&line, "outcome", postrider_outcome_name(result->outcome));
+		if (result->status_code != 0)
+			postrider_log_int(&line, "status_code", result->status_code);
+		postrider_log_text(&line, "error_code", result->error_code);
+		if (result->error_code && !postrider_error_may_quote_data(result->error_code))
+			postrider_log_text(&line, "error", result->error);
+		if (result->sent)
+			postrider_log_number(&line, "duration_ms", result->duration_ms);
+		postrider_log_end(&line);
+	}
+}
+
 /* Writes down what has ended; with_call: after one call of a function. */
 static void
 settle(bool with_call)
@@ -71,6 +104,8 @@ settle(bool with_call)
 	if (postrider_keys_settle())
 		totals.next_due = DT_NOBEGIN;
 	postrider_step_commit();
+	if (postrider_log_deliveries != LOG_DELIVERIES_OFF)
+		log_deliveries(finished);
 	postrider_keys_settled();
 	postrider_stats_save(GetCurrentTimestamp(), false);
 	postrider_settle_done(finished);

@@ -94,7 +94,7 @@ typedef struct ProgressEntry
 
 /*
  * Rates that endpoints share, rates of tenants and of their messages; see
- * rate_group.c.  A slot takes 1.7 kB.
+ * rate_group.c.  A slot takes 1.6 kB.
  */
 #define POSTRIDER_MAX_RATE_GROUPS 4096
 

@@ -17,7 +17,9 @@
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
 #include "outbox/version.h"
+#include "util/log_line.h"
 #include "util/sql.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "worker/slot.h"
@@ -95,6 +97,13 @@ postrider_step_commit(void)
 }
 
 void
+postrider_step_flush_at_commit(void)
+{
+	(void) set_config_option("synchronous_commit", "local", PGC_SUSET, PGC_S_OVERRIDE,
+							 GUC_ACTION_LOCAL, true, 0, false);
+}
+
+void
 postrider_step_abort(void)
 {
 	AbortCurrentTransaction();
@@ -115,11 +124,13 @@ look_at_versions(bool *told)
 	problem = postrider_version_problem(&hint);
 	if (problem && !*told)
 	{
-		ereport(WARNING,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg_internal("%s", problem),
-				 errdetail("Nothing is delivered until they agree."),
-				 errhint("%s", hint)));
+		LogLine		line;
+
+		postrider_log_begin(&line, WARNING, "versions_differ");
+		postrider_log_text(&line, "error", problem);
+		postrider_log_text(&line, "hint", hint);
+		postrider_log_message(&line, "nothing is delivered until they agree");
+		postrider_log_end(&line);
 		postrider_slot_report_error(problem);
 		*told = true;
 	}

@@ -10,6 +10,7 @@
 #include "catalog/pg_type.h"
 #include "guc.h"
 #include "outbox/shard.h"
+#include "util/log_line.h"
 #include "util/sql.h"
 #include "utils/timestamp.h"
 #include "worker/step.h"
@@ -24,6 +25,22 @@ TimestampTz
 postrider_upkeep_due(void)
 {
 	return postrider_shard_number() == 0 ? maintenance_at : DT_NOEND;
+}
+
+/* In the words of maintain_partitions() and expire_payloads(). */
+static void
+log_upkeep(const char *did)
+{
+	LogLine		line;
+
+	if (strncmp(did, "made ", 5) == 0)
+		postrider_log_begin(&line, LOG, "partition_made");
+	else if (strncmp(did, "dropped ", 8) == 0)
+		postrider_log_begin(&line, LOG, "partition_dropped");
+	else
+		postrider_log_begin(&line, LOG, "upkeep");
+	postrider_log_message(&line, "%s", did);
+	postrider_log_end(&line);
 }
 
 /*
@@ -48,10 +65,14 @@ postrider_upkeep_run(TimestampTz now)
 			Int32GetDatum(postrider_retention_minutes),
 			Int32GetDatum(postrider_stats_minutes)
 		};
+		char	   *did;
 
 		postrider_step_begin("maintaining partitions");
 		postrider_sql_run(&maintain_partitions, values, NULL, 1);
-		done = postrider_sql_text(0, 0, CurrentMemoryContext) == NULL;
+		did = postrider_sql_text(0, 0, CurrentMemoryContext);
+		done = did == NULL;
+		if (did != NULL)
+			log_upkeep(did);
 		postrider_step_commit();
 	}
 	PG_CATCH();

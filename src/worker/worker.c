@@ -24,6 +24,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "commands/dbcommands.h"
 #include "delivery/engine.h"
 #include "delivery/side_request.h"
 #include "guc.h"
@@ -43,10 +44,12 @@
 #include "postmaster/interrupt.h"
 #include "security/credential_set.h"
 #include "storage/ipc.h"
+#include "util/log_line.h"
 #include "util/sql.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "worker/alerts.h"
 #include "worker/announce.h"
 #include "worker/careful.h"
 #include "worker/clock_step.h"
@@ -154,6 +157,7 @@ static void
 clock_was_set(int64 microseconds)
 {
 	dlist_iter	iter;
+	LogLine		line;
 
 	look_at += microseconds;
 	postrider_settling_shift(microseconds);
@@ -164,6 +168,7 @@ clock_was_set(int64 microseconds)
 		dlist_container(Delivery, memory_node, iter.cur)->loaded_at += microseconds;
 	postrider_engine_shift(microseconds);
 	postrider_credentials_shift(microseconds);
+	postrider_alerts_shift(microseconds);
 	shift_lanes(microseconds);
 	postrider_deferred_shift(microseconds);
 	postrider_wait_clock_was_set();
@@ -174,9 +179,10 @@ clock_was_set(int64 microseconds)
 		postrider_credential_table_shift(microseconds);
 	postrider_step_commit();
 	postrider_feed_look_at_pending();
-	ereport(LOG,
-			(errmsg("%s: the clock was set by %.1f s; retries keep their distance from now",
-					MyBgworkerEntry->bgw_name, microseconds / 1000000.0)));
+	postrider_log_begin(&line, LOG, "clock_set");
+	postrider_log_number(&line, "seconds", microseconds / 1000000.0);
+	postrider_log_message(&line, "retries keep their distance from now");
+	postrider_log_end(&line);
 }
 
 /* Is there more of the log to be read, and room for what it has? */
@@ -251,6 +257,7 @@ work(void)
 	if (!dlist_is_empty(postrider_engine_events()))
 		postrider_announce_events();
 	postrider_secrets_care(now);
+	postrider_alerts_evaluate(now);
 	postrider_careful_acquit(now);
 	postrider_careful_forget_if_well(now);
 	postrider_stats_save(now, false);
@@ -288,6 +295,7 @@ wait_ms(void)
 	deadline = Min(deadline, Min(postrider_keys_due(), postrider_function_call_deadline()));
 	deadline = Min(deadline, Min(postrider_credentials_due(), postrider_stats_due()));
 	deadline = Min(deadline, Min(postrider_secrets_due(), postrider_upkeep_due()));
+	deadline = Min(deadline, postrider_alerts_due());
 	result = deadline <= now ? 0 : TimestampDifferenceMilliseconds(now, deadline);
 	if (engine_ms >= 0)
 		result = Min(result, engine_ms);
@@ -342,6 +350,7 @@ start(WorkerSlot *slot)
 	postrider_step_exit_if_absent();
 	SetUserIdAndSecContext(postrider_owner(), 0);
 	postrider_shard_take(slot->shard, slot->shards);
+	postrider_log_identify(get_database_name(MyDatabaseId), slot->shard);
 	postrider_careful_start();
 	postrider_step_commit();
 	XLogFlush(XactLastCommitEnd);
@@ -449,6 +458,29 @@ run(void)
 	finish_up();
 }
 
+/* Literals, so that whoever looks for the names of events finds them. */
+static void
+log_life(const char *event)
+{
+	LogLine		line;
+
+	postrider_log_begin(&line, LOG, event);
+	postrider_log_int(&line, "pid", MyProcPid);
+	postrider_log_end(&line);
+}
+
+/* The error itself is the line before; it may say more than people should see. */
+static void
+log_failure(int sqlstate)
+{
+	LogLine		line;
+
+	postrider_log_begin(&line, WARNING, "worker_failed");
+	postrider_log_text(&line, "sqlstate", unpack_sql_state(sqlstate));
+	postrider_log_message(&line, "the worker ends, and the next one recovers; the error is in the line before");
+	postrider_log_end(&line);
+}
+
 /* An error has ended a transaction: say so, and leave. */
 static void
 leave_after_error(void)
@@ -482,6 +514,7 @@ leave_after_error(void)
 		postrider_slot_set_clean();
 		proc_exit(0);
 	}
+	log_failure(error->sqlerrcode);
 	postrider_slot_report_error(error->message);
 
 	/* The reason may be that the extension was dropped a moment ago. */
@@ -518,10 +551,9 @@ postrider_worker_main(Datum main_arg)
 	postrider_engine_must_stop = postrider_refresh_erase_is_new;
 	postrider_wait_start(postrider_engine_start());
 	start(slot);
-	ereport(LOG,
-			(errmsg("%s started",
-					MyBgworkerEntry->bgw_name)));
+	log_life("worker_started");
 	run();
+	log_life("worker_stopped");
 	postrider_slot_set_clean();
 	proc_exit(0);
 }

@@ -24,7 +24,7 @@ for my $try (1 .. 3)
 {
 	$flow->fault('second launcher', sub {
 		is($server->sql('select start_second_launcher()'), 't', 'a second launcher is started');
-		ok(eval { Faults::wait_until { $server->log_like('launcher is already running with PID') >= $try } 'it says so', 10 },
+		ok(eval { Faults::wait_until { $server->log_like('event=launcher_exists') >= $try } 'it says so', 10 },
 			'it says that there is one');
 		ok($server->wait_for("select count(*) from pg_stat_activity where backend_type = 'second postrider launcher'", 0, 10),
 			'and leaves');

@@ -39,9 +39,16 @@ from part p group by p.name, p.columns, p.privilege;
 create temp table expected (line text);
 copy expected from stdin;
 admin reader | execute | function metric_families()
+admin reader | execute | function cumulative_counts(bigint[])
+admin reader | execute | function metric_histogram(text, text, double precision[], bigint[], double precision, boolean)
 admin reader | execute | function metric_labels(text[], text[])
+admin reader | execute | function metric_states(text, text, text[], text)
 admin reader | execute | function metrics(text)
+admin reader | select | relation delivery_total
+admin reader | select | relation message_total
 admin reader | select | relation metric_credential
+admin reader | select | relation metric_delivery
+admin reader | select | relation metric_problem
 admin reader | select | relation metric_endpoint
 admin reader | select | relation metric_log
 admin reader | select | relation metric_secret
@@ -50,16 +57,26 @@ admin payload_reader | execute | function mask(text, jsonb)
 admin payload_reader | execute | function mask_payload(jsonb, jsonpath[])
 admin payload_reader | execute | function mask_string(text, jsonb, jsonpath[])
 admin payload_reader | execute | function sensitive_paths(text)
+admin | delete | relation alert_failure
+admin | delete | relation alert
 admin | delete | relation payload_retention
 admin | delete | relation sensitive_field
+admin | execute | function check_alert_source(postrider.alert)
+admin | execute | function relation_columns(text)
+admin | execute | function alert_escalation_problem(jsonb)
+admin | execute | function check_alert_query(text)
+admin | execute | function alert_query(postrider.alert)
+admin | execute | function is_restoring()
 admin | execute | function erase(text, jsonpath, text, text, text)
 admin | execute | function mark_sensitive(regclass, name[], text)
 admin | execute | function sensitive_path_problem(jsonpath)
+admin | insert | relation alert
 admin | insert | relation payload_retention
 admin | insert | relation sensitive_field
 admin | select | relation erasure
 admin | select | relation payload_retention
 admin | select | relation sensitive_field
+admin | update | relation alert
 admin | update | relation payload_retention
 admin | update | relation sensitive_field
 payload_reader | execute | function export_subject(text, jsonpath, text, text)
@@ -125,6 +142,7 @@ admin | execute | function require_tenant(text)
 admin | execute | function resume(text, text)
 admin | execute | function retry(uuid, text, text, text, text, timestamp with time zone, timestamp with time zone, text, integer)
 admin | execute | function revert_config(timestamp with time zone, bigint, boolean)
+admin | execute | function secret_references(text, jsonb)
 admin | execute | function send_test(text, jsonb, text, text, text, jsonb)
 admin | execute | function set_secret(text, text, interval, timestamp with time zone, interval, text, text)
 admin | execute | function set_secret_source(text, jsonb, text, text)
@@ -164,6 +182,10 @@ admin reader | execute | function credential_ids(jsonb)
 admin reader | execute | function endpoint_status()
 admin reader | execute | function problem_kinds()
 admin reader | execute | function problems()
+admin reader | select | relation alert_status
+admin reader | select | relation alert_failure
+admin reader | select | relation alert_state
+admin reader | select | relation alert
 admin reader | select | relation problem
 admin | execute | function repair_partition(date)
 admin | execute | function wake()

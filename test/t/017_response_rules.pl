@@ -187,7 +187,7 @@ sql("select postrider.send('beside', '{}')");
 ok($receiver->wait_for_count(1, '/ok/beside'), 'rules that take for ever do not stop the worker');
 cmp_ok(time - $begin, '<', 3, 'for longer than a second');
 ok(PostriderTest::wait_for($node, sprintf($first, 'outcome', 'slow'), 'delivered'), 'their answer is taken as without rules');
-like(slurp_file($node->logfile), qr/response rules of endpoint "slow" take longer than 1000 ms on an answer with status 200/, 'and the log says so');
+like(slurp_file($node->logfile), qr/event=response_rules_slow level=warning .*endpoint=slow status_code=200 message="response rules take longer than 1000 ms/, 'and the log says so');
 sql("select postrider.send('slow', '{}')");
 ok(PostriderTest::wait_for($node, "select count(*) from postrider.attempt a join postrider.endpoint e on e.id = a.endpoint_id where e.name = 'slow'", 2), 'the worker goes on');
 is(sql("select count(*) from postrider.worker where last_error is not null"), 0, 'without an error');
