@@ -166,7 +166,6 @@ clock_was_set(int64 microseconds)
 	postrider_engine_shift(microseconds);
 	postrider_credentials_shift(microseconds);
 	shift_lanes(microseconds);
-	postrider_rate_groups_shift(microseconds);
 	postrider_deferred_shift(microseconds);
 	postrider_wait_clock_was_set();
 
