@@ -60,6 +60,7 @@
 #include "worker/keep.h"
 #include "worker/keys.h"
 #include "worker/loop.h"
+#include "worker/rate_group.h"
 #include "worker/refresh.h"
 #include "worker/secrets.h"
 #include "worker/settling.h"
