@@ -51,7 +51,7 @@ all: check-version
 
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: reference check-version bench fuzz test-faults test-memory demo demo-stop test build-and-install
+.PHONY: test-servers dist reference check-version bench fuzz test-faults test-memory demo demo-stop test build-and-install
 
 build-and-install:
 	$(MAKE) -s all
@@ -75,6 +75,15 @@ test-faults:
 test-memory:
 	test/setup/install-packages memory
 	test/memory/run $(CHECKS)
+
+# Everything from nothing on PostgreSQL 15 to 18, each in a clean system; as root, and it
+# takes hours.  SERVERS="17 18" selects.
+test-servers:
+	test/servers/run
+
+# What PGXN gets: the files of the last commit, and nothing that was built.
+dist: check-version
+	git archive --format=zip --prefix=$(EXTENSION)-$(EXTENSION_VERSION)/ -o $(EXTENSION)-$(EXTENSION_VERSION).zip HEAD
 
 # Random input for all that compiles and evaluates, FUZZ_SECONDS=600 of it in
 # all.  SEED=n repeats a run.
