@@ -19,10 +19,10 @@ UPDATES = $(notdir $(wildcard sql/update/*--$(EXTENSION_VERSION).sql))
 DATA_built = sql/$(EXTENSION)--$(EXTENSION_VERSION).sql $(UPDATES:%=sql/%)
 
 PG_CPPFLAGS = -I$(srcdir)/src $(shell curl-config --cflags 2>/dev/null)
-PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wshadow -Werror
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wshadow -Werror -MMD -MP
 SHLIB_LINK = -lcurl -lcrypto
 
-EXTRA_CLEAN = $(DATA_built)
+EXTRA_CLEAN = $(DATA_built) $(OBJS:.o=.d)
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -41,8 +41,11 @@ sql/$(EXTENSION)--%--$(EXTENSION_VERSION).sql: sql/update/$(EXTENSION)--%--$(EXT
 	tools/make-update $(wordlist 1,3,$^) > $@.new
 	mv $@.new $@
 
-# PGXS does not track headers.
-$(OBJS): $(wildcard src/*.h src/*/*.h)
+# PGXS does not track headers: the compiler writes down which ones it has read.
+# What was compiled without that is compiled again.
+DEPENDENCIES = $(OBJS:.o=.d)
+-include $(wildcard $(DEPENDENCIES))
+$(patsubst %.d,%.o,$(filter-out $(wildcard $(DEPENDENCIES)),$(DEPENDENCIES))): FORCE
 
 # The version stands in several places; a build where they differ is wrong.
 check-version:
@@ -51,7 +54,7 @@ all: check-version
 
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: test-servers dist reference check-version bench fuzz test-faults test-memory demo demo-stop test build-and-install
+.PHONY: FORCE test-servers dist reference check-version bench fuzz test-faults test-memory demo demo-stop test build-and-install
 
 build-and-install:
 	$(MAKE) -s all

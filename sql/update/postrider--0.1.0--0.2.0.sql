@@ -18,6 +18,12 @@ $$;
 -- These have more columns.
 drop view postrider.endpoint_health;
 drop function postrider.endpoint_status();
+drop view postrider.worker;
+drop function postrider.worker_status();
+
+-- check_topic_pattern() checks both.
+drop trigger check_payload_retention on postrider.payload_retention;
+drop function postrider.check_payload_retention();
 
 -- changes
 

@@ -421,6 +421,40 @@ is_for_later(const char *error_code)
 								  strcmp(error_code, "token") == 0 || strcmp(error_code, "auth") == 0);
 }
 
+/*
+ * Sends the delivery, and again if the receiver says that the token is not good, which is
+ * thrown away.  NULL if there can be no request.
+ */
+static Request *
+exchange_delivery(Delivery *delivery, Exchange *exchange)
+{
+	const Endpoint *endpoint = delivery->endpoint;
+	AttemptResult *result = &delivery->result;
+	Judgement	judgement;
+
+	for (bool again = false;; again = true)
+	{
+		Request    *request;
+		TimestampTz sent_at;
+
+		await_credentials(endpoint);
+		sent_at = GetCurrentTimestamp();
+		request = make_request(delivery, sent_at);
+		if (request == NULL)
+			return NULL;
+		memset(exchange, 0, sizeof(Exchange));
+		postrider_exchange_record(request->easy, exchange);
+		postrider_judge(request, perform(request->easy), GetCurrentTimestamp(), result, &judgement);
+		if (again && judgement.refresh_token)
+			result->error = psprintf("the receiver answered with status %d: also to a token that was fetched anew for that reason",
+									 result->status_code);
+		if (again || !judgement.refresh_token || endpoint->auth == NULL ||
+			!postrider_auth_rejected(endpoint->auth, sent_at, false))
+			return request;
+		postrider_request_release(request);
+	}
+}
+
 static void
 show_exchange(StringInfo out, Delivery *delivery)
 {
@@ -428,12 +462,9 @@ show_exchange(StringInfo out, Delivery *delivery)
 		[OUTCOME_DELIVERED] = "delivered", [OUTCOME_RETRY] = "retry", [OUTCOME_DEAD] = "dead"
 	};
 	AttemptResult *result = &delivery->result;
-	Request    *request;
-	Exchange   *exchange = palloc0(sizeof(Exchange));
-	Judgement	judgement;
+	Exchange   *exchange = palloc(sizeof(Exchange));
+	Request    *request = exchange_delivery(delivery, exchange);
 
-	await_credentials(delivery->endpoint);
-	request = make_request(delivery, GetCurrentTimestamp());
 	appendStringInfoChar(out, '{');
 	add_text(out, "endpoint", delivery->endpoint->name);
 	if (request == NULL)
@@ -443,8 +474,6 @@ show_exchange(StringInfo out, Delivery *delivery)
 		appendStringInfoChar(out, '}');
 		return;
 	}
-	postrider_exchange_record(request->easy, exchange);
-	postrider_judge(request, perform(request->easy), GetCurrentTimestamp(), result, &judgement);
 	add_text(out, "outcome", outcomes[result->outcome]);
 	if (result->status_code > 0)
 		appendStringInfo(out, ",\"status_code\":%d", result->status_code);

@@ -305,7 +305,7 @@ sub aws
 	return (200, \%answer, @json);
 }
 
-# Signature Version 4, computed from what came, by the steps of AWS's documentation.
+# Signature Version 4 for that service or "service", computed from what came, by the steps of AWS's documentation.
 # Returns nothing, or what is wrong.
 sub aws_verify
 {
@@ -318,7 +318,7 @@ sub aws_verify
 	return [ 400, 'UnrecognizedClientException', 'The security token included in the request is invalid.' ]
 	  if $key ne $has->{access_key_id} || ($head{'x-amz-security-token'} // '') ne ($has->{session_token} // '');
 	return [ 400, 'InvalidSignatureException', 'Credential should be scoped to a valid region.' ]
-	  if $region ne $has->{region} || $service ne 'secretsmanager';
+	  if $region ne $has->{region} || $service ne ($has->{service} // 'secretsmanager');
 
 	my $date = $head{'x-amz-date'} // '';
 	my ($y, $mo, $d, $h, $mi, $s) = $date =~ /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/

@@ -83,6 +83,25 @@ sub wait_for
 	return $ok;
 }
 
+# The environment for a process whose names lead where names() says: resolver.c, made in a
+# folder of the test's.
+sub resolver
+{
+	my ($dir) = @_;
+	system("gcc -O2 -Wall -Wextra -Werror -fPIC -shared -o $dir/resolver.so $ENV{TESTDIR}/lib/resolver.c -ldl") == 0 or die 'gcc';
+	names($dir, '');
+	return (TEST_NAMES => "$dir/names", LD_PRELOAD => join ' ', grep { $_ } $ENV{LD_PRELOAD}, "$dir/resolver.so");
+}
+
+sub names
+{
+	my ($dir, $text) = @_;
+	open(my $out, '>', "$dir/names.new") or die $!;
+	print $out $text;
+	close $out;
+	rename "$dir/names.new", "$dir/names" or die $!;
+}
+
 # Is the signature of a request right?
 sub verify
 {
@@ -129,6 +148,7 @@ use Time::HiRes qw(time sleep);
 #   /batch/email/7      the same by data.email, 200
 #   /batch/lost/7       the same with values that lead to no record
 #   /most/20            413 to a batch with more records
+#   /bearer/at-2        401 to any other bearer token
 #   /poison/400         that status to a batch that has a record with data.poison
 #   /told/name          what tell('name', ...) has set up: the first answer at the first
 #                       request of each webhook-id, and so on; 200 after the last
@@ -303,6 +323,7 @@ sub serve
 				}
 				elsif ($verb eq 'hang') { }
 				elsif ($verb eq 'echo') { answer($socket, $args[0], "$head\n\n$body", "X-Request-Id: " . ($headers{authorization} // 'none') . "\r\n"); }
+				elsif ($verb eq 'bearer') { answer($socket, ($headers{authorization} // '') eq "Bearer $args[0]" ? 200 : 401, ''); }
 				elsif ($verb eq 'batch') { answer($socket, batch_answer($args[0], $args[1], $body, \%refused)); }
 				elsif ($verb eq 'most') { answer($socket, records($body) > $args[0] ? 413 : 200, ''); }
 				elsif ($verb eq 'poison')

@@ -105,6 +105,18 @@ $count = $tokens->count;
 send_to('tested', 1);
 $receiver->wait_for_count(2, '/ok/tested');
 is($tokens->count, $count, 'the worker takes the token that send_test has fetched');
+endpoint('renewed', $receiver->tell('renewed', [ 401, {}, 'expired' ], [ 200, {}, '' ]), audience => 'renewed');
+like(query("select postrider.send_test('renewed')"), qr/^\(delivered,200/, 'after a 401 send_test sends again');
+my @renewed = map { $_->{headers}{authorization} } $receiver->requests('/told/renewed');
+is(scalar(@renewed), 2, '... once');
+isnt($renewed[0], $renewed[1], '... with a token that was fetched anew');
+send_to('renewed', 1);
+$receiver->wait_for_count(3, '/told/renewed');
+is(($receiver->requests('/told/renewed'))[2]{headers}{authorization}, $renewed[1], '... which the worker takes, and not the one that was thrown away');
+endpoint('never', $receiver->url('/status/401'), audience => 'never');
+my $refused = $receiver->count('/status/401');
+like(query("select postrider.send_test('never')"), qr/^\(dead,401,"the receiver answered with status 401: also to a token that was fetched anew/, 'a second 401 is told');
+is($receiver->count('/status/401') - $refused, 2, '... and the end of it');
 
 unlike(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/very-secret|another-secret|\bat-\d/, 'no secret or token is in the log');
 $node->stop('fast');

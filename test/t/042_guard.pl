@@ -21,23 +21,16 @@ my $port = $receiver->{port};
 my $inner = IO::Socket::INET->new(LocalAddr => '127.0.0.2', LocalPort => $port, Listen => 100, ReuseAddr => 1, Blocking => 0) or die $!;
 sub visitors { my $n = 0; $n++ while $inner->accept; return $n; }
 
-system("gcc -O2 -Wall -Wextra -Werror -fPIC -shared -o $dir/resolver.so $ENV{TESTDIR}/lib/resolver.c -ldl") == 0 or die 'gcc';
-sub names { my ($text) = @_; open(my $out, '>', "$dir/names.new") or die $!; print $out $text; close $out; rename "$dir/names.new", "$dir/names"; }
-names('');
+my %resolve = PostriderTest::resolver($dir);
+sub names { PostriderTest::names($dir, @_); }
 my $node;
 {
-	local $ENV{TEST_NAMES} = "$dir/names";
-	local $ENV{LD_PRELOAD} = join ' ', grep { $_ } $ENV{LD_PRELOAD}, "$dir/resolver.so";
+	local %ENV = (%ENV, %resolve);
 	$node = PostriderTest::node('guard');
 	$node->append_conf('postgresql.conf', "postrider.allowed_networks = '127.0.0.1/32'\n");
 	$node->restart;
 }
-sub restart
-{
-	local $ENV{TEST_NAMES} = "$dir/names";
-	local $ENV{LD_PRELOAD} = join ' ', grep { $_ } $ENV{LD_PRELOAD}, "$dir/resolver.so";
-	$node->restart;
-}
+sub restart { local %ENV = (%ENV, %resolve); $node->restart; }
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 my $count = 0;
 sub endpoint
@@ -172,7 +165,6 @@ sub run
 	open STDOUT, '>', "$dir/out"; open STDERR, '>&', \*STDOUT;
 	exec @command or POSIX::_exit(1);
 }
-my %resolve = (LD_PRELOAD => "$dir/resolver.so", TEST_NAMES => "$dir/names");
 names("hooks.example.com 127.0.0.1\n");
 my @children;
 SKIP:

@@ -95,6 +95,32 @@ unlike(as('acme', 'select * from pg_stats where schemaname = \'postrider\''), qr
 is(as('acme', 'select * from postrider.worker; select * from postrider.progress; select * from postrider.worker_status()'), '', 'counts of all are for those of nobody');
 is(as('acme', 'select count(*) from postrider.endpoint_status()'), sql("select count(*) from postrider.endpoint_status() s join postrider.endpoint e on e.id = s.endpoint_id where e.tenant = 'acme'"), 'how endpoints stand is filtered by the function');
 
+# What runs with more than the caller's rights, or reads tables without looking at them: each such function
+# is called by a tenant in this file, or stands here with the reason why it need not be.
+my %harmless = (
+	(map { $_ => 'says who one is, or what one may see' } qw(acting_role bound_tenant sees_tenant sees_shared sees_payloads readable_error require_owner)),
+	(map { $_ => 'reads schemas and mappings, which are of nobody' } qw(compare_schema is_compatible validate_topic describe_mapping map map_errors suggest_mapping)),
+	sensitive_paths => 'reads the paths of sensitive fields, which are of nobody',
+	source_credential => 'computes an id from what it is given',
+	next_id => 'gives a number', wake => 'wakes the worker', lock_config => 'locks a table',
+	record_watches => 'writes down the triggers of the table that one has watched',
+	bind_tenant => 'is a trigger: checks', bind_secret_version => 'is a trigger: checks', record_config_change => 'is a trigger: writes history',
+	keep_used_mapping => 'is a trigger: checks', rotate_key => 'is for superusers');
+open(my $this, '<', $0) or die $!;
+my $text = join '', <$this>;
+my @powerful = split /\n/, sql("select distinct p.proname from pg_proc p join pg_language l on l.oid = p.prolang
+	where p.pronamespace = 'postrider'::regnamespace and (p.prosecdef or (l.lanname = 'c' and p.provolatile <> 'i' and p.prorettype <> 'trigger'::regtype
+	and exists (select from pg_roles r where r.rolname like 'postrider_%' and has_function_privilege(r.oid, p.oid, 'execute'))))");
+cmp_ok(scalar @powerful, '>', 40, 'there are such functions');
+is(join(' ', sort grep { !$harmless{$_} && $text !~ /postrider\.$_\(/ } @powerful), '', 'each is tried by a tenant, or known to be harmless');
+my %powerful = map { $_ => 1 } @powerful;
+is(join(' ', sort grep { !$powerful{$_} } keys %harmless), '', 'and none is excused that is none');
+unlike(as('acme', "select * from postrider.timeline('$id{beta}')"), qr/emitted|beta/, 'no timeline of the other');
+like(as('acme', "select * from postrider.timeline('$id{acme}')"), qr/emitted/, 'but of one\'s own');
+unlike(as('acme', 'select p::text from postrider.problems() p'), qr/beta|shared/, 'nor are problems of others shown');
+like(as('acme', 'select postrider.repair_partition(current_date)'), qr/permission denied to repair partitions/, 'nor partitions repaired');
+is(as('acme', 'select count(*) from postrider.progress_status()'), 0, 'nor is progress told');
+
 # Changing
 my @before = ("select string_agg(e::text, '|' order by id) from postrider.endpoint e where tenant is distinct from 'acme'",
 	"select string_agg(s::text, '|' order by id) from postrider.subscription s where endpoint not like 'acme%'",
@@ -103,6 +129,11 @@ my @before = ("select string_agg(e::text, '|' order by id) from postrider.endpoi
 	"select string_agg(m::text, '|') from postrider.mapping m",
 	"select count(*) from postrider.pending p join postrider.endpoint e on e.id = p.endpoint_id where e.tenant = 'beta'",
 	"select count(*) from postrider.topic");
+as('beta', "select postrider.set_secret('beta.client', 'beta-client'); insert into postrider.endpoint (name, url, auth) values ('beta.oauth', '$url/ok/oauth',
+	'{\"type\": \"oauth2_client_credentials\", \"token_url\": \"http://127.0.0.1:1/\", \"client_id\": \"b\", \"client_secret\": \"beta.client\"}'); select postrider.send('beta.oauth', '1')");
+ok(wait_for("select count(*) > 0 from postrider.credential", 't'), 'the other has a credential');
+my $beta_credential = sql('select id from postrider.credential');
+is(as('acme', 'select count(*) from postrider.credential_status'), 0, 'which one does not see');
 my @state = map { sql($_) } @before;
 my $beta_id = sql("select id from postrider.endpoint where name = 'beta.crm'");
 my @attempts = (
@@ -154,6 +185,8 @@ my @attempts = (
 	"select * from postrider.send_test('acme.crm', tenant => 'beta')" => qr/permission denied for tenant/,
 	"select * from postrider.preview('a.b', '{}', tenant => 'beta')" => qr/permission denied for tenant/,
 	"select postrider.rotate_key()" => $denied,
+	"select postrider.renew_credential('$beta_credential')" => qr/^f$/,
+	"select postrider.set_secret_source('acme.key', '{\"store\": \"vault\", \"url\": \"https://vault.example.com\", \"path\": \"a\", \"field\": \"b\", \"token\": \"shared.key\"}')" => qr/cannot be set by a tenant/,
 	"select * from postrider.erase(key => 'beta-only')" => qr/nothing matches/,
 	"select * from postrider.erase(key => 'acme-only', tenant => 'beta')" => qr/permission denied for tenant "beta"/,
 	"select * from postrider.erase(filter => '\$.of starts with \"be\"')" => qr/nothing matches/,
@@ -186,6 +219,16 @@ unlike(as('acme', "select postrider.export_config()"), qr/beta|shared\.key|"shar
 like(as('acme', "select postrider.replay('acme.crm', now() - interval '1 hour')"), qr/^\d/, 'one\'s own is replayed');
 is(sql("select count(*) from postrider.pending p join postrider.message m on m.id = p.message_id join postrider.endpoint e on e.id = p.endpoint_id where e.tenant <> m.tenant"), 0, 'to oneself');
 like(as('free', "update postrider.endpoint set tenant = 'acme' where name = 'shared'"), qr/tenant of endpoint "shared" cannot be changed/, 'what has had messages of all is given to none');
+
+# An admin of all gives a tenant's endpoint a secret of nobody; the tenant cannot send it elsewhere.
+is(as('free', "update postrider.endpoint set signing_secret = 'shared.key' where name = 'acme.held'"), '', 'who is not bound may let a tenant\'s endpoint use a shared secret');
+for my $change ("url = '$url/ok/stolen'", "proxy = '$url'", "headers = '{\"x\": \"y\"}'", "ca_certificate = null, url = '$url/ok/stolen2'")
+{
+	like(as('acme', "update postrider.endpoint set $change where name = 'acme.held'"), qr/permission denied for secret "shared\.key"/, "the tenant cannot: $change");
+}
+is(sql("select url from postrider.endpoint where name = 'acme.held'"), "$url/ok/mine", 'it stays where it was');
+is(as('acme', "update postrider.endpoint set signing_secret = 'acme.key' where name = 'acme.held'"), '', 'with a secret of its own');
+is(as('acme', "update postrider.endpoint set url = '$url/ok/own' where name = 'acme.held'"), '', 'it may');
 
 # Getting out
 for my $query ("set postrider.tenant = 'beta'", "set postrider.tenant = ''", "set local postrider.tenant = ''", "reset postrider.tenant; show postrider.tenant",
