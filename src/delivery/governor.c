@@ -269,7 +269,7 @@ postrider_governor_reset(Governor *governor)
 	postrider_breaker_reset(&governor->breaker);
 }
 
-/* A group is shifted by whoever notices first: rate_group.c. */
+/* What is shared is shifted by postrider_rate_groups_shift(). */
 void
 postrider_governor_shift(Governor *governor, int64 microseconds)
 {

@@ -87,7 +87,7 @@ typedef struct ProgressEntry
 
 /*
  * Rates that endpoints share, rates of tenants and of their messages; see
- * rate_group.c.  A slot takes 1.7 kB.
+ * rate_group.c.  A slot takes 1.6 kB.
  */
 #define POSTRIDER_MAX_RATE_GROUPS 4096
 
@@ -158,6 +158,9 @@ typedef struct PostriderShared
 	Latch	   *launcher_latch; /* NULL while there is no launcher */
 	ProgressEntry progress[POSTRIDER_MAX_PROGRESS];
 	HealthEntry health[POSTRIDER_MAX_HEALTH];
+	int64		clock_set_us;	/* the clock was set by so much, the last time
+								 * that rates followed it ... */
+	int64		clock_set_at_us;	/* ... by the clock that nobody can set */
 	int			rate_tranche;
 	RateGroupSlot rate_groups[POSTRIDER_MAX_RATE_GROUPS];
 	int			slot_count;

@@ -29,6 +29,10 @@ my $server = Faults::Server->new('clock_server', env => {
 $server->up;
 my $flow = Faults::Flow->new($server, $receiver, 'a', 'b');
 
+# Rates that are shared, and the messages of a tenant, are in shared memory.
+$server->sql("update postrider.endpoint set rate_group = 'both', rate_limits = '1000 per s';
+	insert into postrider.tenant (name, message_limits) values ('counted', '15 per s')");
+
 sub check_clock
 {
 	my $seconds = $server->sql('select extract(epoch from clock_timestamp())') - time;
@@ -43,7 +47,7 @@ sub works
 	my $position = $receiver->position;
 	$server->sql("begin; insert into ledger (id) select postrider.emit('fault.row', '{\"k\": \"x_prepared\"}'); prepare transaction 'clock'");
 	$receiver->command('a', 'status', 503);
-	$server->sql("insert into ledger (id) select postrider.emit('fault.row', '{\"k\": \"x_retried\"}') from generate_series(1, 10)");
+	$server->sql("insert into ledger (id) select postrider.emit('fault.row', '{\"k\": \"x_retried\"}', tenant => 'counted') from generate_series(1, 10)");
 	$server->sql("insert into ledger (id) select postrider.emit('fault.row', '{\"k\": \"x_scheduled\"}', deliver_at => clock_timestamp() + interval '1 s')");
 	sleep 0.3;
 	$receiver->command('*', 'ok');

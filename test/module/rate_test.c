@@ -30,6 +30,7 @@
 PG_FUNCTION_INFO_V1(test_rate_configure);
 PG_FUNCTION_INFO_V1(test_rate_take);
 PG_FUNCTION_INFO_V1(test_rate_put_back);
+PG_FUNCTION_INFO_V1(test_rate_put_back_many);
 PG_FUNCTION_INFO_V1(test_rate_next);
 PG_FUNCTION_INFO_V1(test_rate_observe);
 PG_FUNCTION_INFO_V1(test_rate_adapted);
@@ -119,6 +120,15 @@ Datum
 test_rate_put_back(PG_FUNCTION_ARGS)
 {
 	postrider_rate_put_back(&state, time_of(PG_GETARG_FLOAT8(0)));
+	PG_RETURN_VOID();
+}
+
+/* test_rate_put_back_many(since float8, until float8, count integer) returns void */
+Datum
+test_rate_put_back_many(PG_FUNCTION_ARGS)
+{
+	postrider_rate_put_back_many(&state, time_of(PG_GETARG_FLOAT8(0)),
+								 time_of(PG_GETARG_FLOAT8(1)), PG_GETARG_INT32(2));
 	PG_RETURN_VOID();
 }
 
