@@ -79,11 +79,15 @@ grant execute on function
 to postrider_admin;
 
 grant select on postrider.metric_endpoint, postrider.metric_worker, postrider.metric_secret, postrider.metric_credential,
-	postrider.metric_log
+	postrider.metric_log, postrider.metric_delivery, postrider.metric_problem,
+	postrider.delivery_total, postrider.message_total
 to postrider_reader, postrider_admin;
 grant execute on function
 	postrider.metric_families(),
 	postrider.metric_labels(text[], text[]),
+	postrider.metric_states(text, text, text[], text),
+	postrider.metric_histogram(text, text, double precision[], bigint[], double precision, boolean),
+	postrider.cumulative_counts(bigint[]),
 	postrider.metrics(text)
 to postrider_reader, postrider_admin;
 

@@ -140,6 +140,9 @@ create policy tenant on postrider.delivery_stats for select
 	using (postrider.bound_tenant() is null or endpoint_id operator(pg_catalog.=) any (array(select e.id from postrider.endpoint e)));
 -- A topic is shared, and how much is said on it is nobody's own.
 create policy tenant on postrider.message_stats for select using (postrider.bound_tenant() is null);
+create policy tenant on postrider.delivery_total for select
+	using (postrider.bound_tenant() is null or endpoint_id operator(pg_catalog.=) any (array(select e.id from postrider.endpoint e)));
+create policy tenant on postrider.message_total for select using (postrider.bound_tenant() is null);
 create policy tenant on postrider.tenant for select using (postrider.sees_tenant(name));
 create policy tenant_write on postrider.tenant
 	using (postrider.bound_tenant() is null);

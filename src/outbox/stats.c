@@ -93,6 +93,34 @@ static SqlStatement write_delivery_stats = {
 	INT8ARRAYOID, FLOAT8OID, FLOAT4OID, INT8ARRAYOID}
 };
 
+/* The same without the minute, for counters that only grow; see sql/metrics.sql. */
+static SqlStatement write_delivery_total = {
+	.text =
+	"insert into postrider.delivery_total as t (endpoint_id, delivered, retried,"
+	" dead, expired, cancelled, recovered, exhausted, requests, superseded,"
+	" duration_ms, duration_counts, latency_ms, latency_counts)"
+	" values ($1, ($2)[1], ($2)[2], ($2)[3], ($2)[4], ($2)[5], ($2)[6], ($2)[7], ($2)[8],"
+	" ($2)[9], $3, $4, $5, $6)"
+	" on conflict (endpoint_id) do update set"
+	" delivered = t.delivered + excluded.delivered, retried = t.retried + excluded.retried,"
+	" dead = t.dead + excluded.dead, expired = t.expired + excluded.expired,"
+	" cancelled = t.cancelled + excluded.cancelled, recovered = t.recovered + excluded.recovered,"
+	" exhausted = t.exhausted + excluded.exhausted, requests = t.requests + excluded.requests,"
+	" superseded = t.superseded + excluded.superseded,"
+	" duration_ms = t.duration_ms + excluded.duration_ms,"
+	" duration_counts = postrider.add_counts(t.duration_counts, excluded.duration_counts),"
+	" latency_ms = t.latency_ms + excluded.latency_ms,"
+	" latency_counts = postrider.add_counts(t.latency_counts, excluded.latency_counts)",
+	.argument_count = 6,
+	.argument_types = {INT4OID, INT8ARRAYOID, FLOAT8OID, INT8ARRAYOID, FLOAT8OID, INT8ARRAYOID}
+};
+
+static SqlStatement write_message_total = {
+	.text = "update postrider.message_total set messages = messages + $1, bytes = bytes + $2",
+	.argument_count = 2,
+	.argument_types = {INT8OID, INT8OID}
+};
+
 static SqlStatement write_message_stats = {
 	.text =
 	"insert into postrider.message_stats as s (minute, topic, messages, bytes)"
@@ -340,6 +368,18 @@ lock(const char *table)
 	return OidIsValid(relation) && ConditionalLockRelationOid(relation, RowExclusiveLock);
 }
 
+/* Adds what write_delivery_stats takes. */
+static void
+write_total(const Datum *minute_values)
+{
+	Datum		values[] = {
+		minute_values[1], minute_values[2], minute_values[3], minute_values[5],
+		minute_values[6], minute_values[8]
+	};
+
+	postrider_sql_run(&write_delivery_total, values, NULL, 0);
+}
+
 static void
 write_endpoint(const EndpointStats *stats)
 {
@@ -359,6 +399,7 @@ write_endpoint(const EndpointStats *stats)
 	values[7] = Float4GetDatum(stats->latency.max_ms);
 	values[8] = PointerGetDatum(postrider_histogram_counts(&stats->latency));
 	postrider_sql_run(&write_delivery_stats, values, NULL, 0);
+	write_total(values);
 }
 
 static void
@@ -374,13 +415,35 @@ write_topic(const TopicEntry *entry)
 	postrider_sql_run(&write_message_stats, values, NULL, 0);
 }
 
+static void
+write_topics(void)
+{
+	HASH_SEQ_STATUS scan;
+	TopicEntry *entry;
+	int64		messages = 0;
+	int64		bytes = 0;
+	Datum		values[2];
+
+	hash_seq_init(&scan, topics);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		write_topic(entry);
+		messages += entry->messages;
+		bytes += entry->bytes;
+	}
+	values[0] = Int64GetDatum(messages);
+	values[1] = Int64GetDatum(bytes);
+	postrider_sql_run(&write_message_total, values, NULL, 0);
+}
+
 bool
 postrider_stats_write(void)
 {
 	HASH_SEQ_STATUS scan;
 	void	   *entry;
 
-	if (!lock("delivery_stats") || !lock("message_stats"))
+	if (!lock("delivery_stats") || !lock("message_stats") ||
+		!lock("delivery_total") || !lock("message_total"))
 		return false;
 	if (endpoints != NULL)
 	{
@@ -389,11 +452,7 @@ postrider_stats_write(void)
 			write_endpoint(&((StatsEntry *) entry)->stats);
 	}
 	if (topics != NULL)
-	{
-		hash_seq_init(&scan, topics);
-		while ((entry = hash_seq_search(&scan)) != NULL)
-			write_topic(entry);
-	}
+		write_topics();
 	return true;
 }
 

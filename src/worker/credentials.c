@@ -47,7 +47,6 @@
 #include "util/sql.h"
 #include "util/text.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "worker/credentials.h"
@@ -438,21 +437,13 @@ fail(Credential *credential, const char *error, bool lasting, TimestampTz not_be
 		announce(credential, "postrider.credential.opened", credential->problem);
 }
 
-/* The commit is on disk before anybody sees what it has brought. */
-static void
-flush_at_commit(void)
-{
-	(void) set_config_option("synchronous_commit", "local", PGC_SUSET, PGC_S_OVERRIDE,
-							 GUC_ACTION_LOCAL, true, 0, false);
-}
-
 static void
 store(Credential *credential, const CredentialResult *result)
 {
 	postrider_step_begin("storing a credential");
 	if (result->rotated_value != NULL)
 	{
-		flush_at_commit();
+		postrider_step_flush_at_commit();
 		postrider_secret_store_rotated(result->rotated_secret, result->rotated_value,
 									   strlen(result->rotated_value));
 	}

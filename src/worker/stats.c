@@ -54,6 +54,8 @@ postrider_stats_save(TimestampTz now, bool last)
 	PG_TRY();
 	{
 		postrider_step_begin("writing statistics");
+		/* Whoever sees a total must never see a smaller one. */
+		postrider_step_flush_at_commit();
 		done = postrider_stats_write();
 		postrider_step_commit();
 	}

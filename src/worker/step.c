@@ -18,6 +18,7 @@
 #include "postmaster/interrupt.h"
 #include "outbox/version.h"
 #include "util/sql.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "worker/slot.h"
@@ -92,6 +93,13 @@ postrider_step_commit(void)
 	in_transaction = false;
 	MemoryContextSwitchTo(step_context);
 	MemoryContextReset(step_context);
+}
+
+void
+postrider_step_flush_at_commit(void)
+{
+	(void) set_config_option("synchronous_commit", "local", PGC_SUSET, PGC_S_OVERRIDE,
+							 GUC_ACTION_LOCAL, true, 0, false);
 }
 
 void

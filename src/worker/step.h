@@ -30,6 +30,9 @@ extern void postrider_step_start(void);
 extern void postrider_step_begin(const char *activity);
 extern void postrider_step_commit(void);
 
+/* In a transaction: its commit is on disk before anybody sees what it has brought. */
+extern void postrider_step_flush_at_commit(void);
+
 /* An error has ended the transaction: AbortCurrentTransaction(). */
 extern void postrider_step_abort(void);
 

@@ -102,7 +102,8 @@ sub sample_name
 	my (%labels) = @_;
 	my $name = delete $labels{__name__};
 	delete @labels{qw(job instance)};
-	delete $labels{server} if $name !~ /build/;
+	delete $labels{server};
+	$labels{le} = $labels{le} eq '+Inf' ? 'inf' : $labels{le} + 0 if exists $labels{le};
 	return $name . encode_labels(map { $_ => $labels{$_} } grep { $labels{$_} ne '' } keys %labels);
 }
 

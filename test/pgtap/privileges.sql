@@ -39,9 +39,16 @@ from part p group by p.name, p.columns, p.privilege;
 create temp table expected (line text);
 copy expected from stdin;
 admin reader | execute | function metric_families()
+admin reader | execute | function cumulative_counts(bigint[])
+admin reader | execute | function metric_histogram(text, text, double precision[], bigint[], double precision, boolean)
 admin reader | execute | function metric_labels(text[], text[])
+admin reader | execute | function metric_states(text, text, text[], text)
 admin reader | execute | function metrics(text)
+admin reader | select | relation delivery_total
+admin reader | select | relation message_total
 admin reader | select | relation metric_credential
+admin reader | select | relation metric_delivery
+admin reader | select | relation metric_problem
 admin reader | select | relation metric_endpoint
 admin reader | select | relation metric_log
 admin reader | select | relation metric_secret

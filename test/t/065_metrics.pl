@@ -43,6 +43,25 @@ ok(PostriderTest::wait_for($node, "select count(*) from postrider.attempt where 
 ok(PostriderTest::wait_for($node, "select breaker from postrider.endpoint_health where endpoint = 'ill'", 'open'), 'and one breaker is open');
 ok(PostriderTest::wait_for($node, "select sum(in_flight) from postrider.endpoint_health", 0), 'nothing is in flight');
 
+# Counters: written when a worker ends, and never smaller than before.
+$node->restart('fast');
+my $outcomes = "select string_agg(concat_ws(' ', e.name, a.outcome, a.n), E'\\n' order by e.name, a.outcome) from postrider.endpoint e join
+	(select endpoint_id, outcome, count(*) as n from postrider.attempt group by 1, 2) a on a.endpoint_id = e.id";
+my $totals = "select string_agg(concat_ws(' ', m.endpoint, o.outcome, o.n), E'\\n' order by m.endpoint, o.outcome) from postrider.metric_delivery m
+	cross join lateral (values ('delivered', m.delivered), ('dead', m.dead), ('retry', m.retried), ('expired', m.expired)) o (outcome, n) where o.n > 0";
+is(sql($totals), sql($outcomes), 'running totals are what the attempts say');
+is(sql("select recovered from postrider.metric_delivery where endpoint = 'again'"), 20, 'with deliveries that failed before');
+is(sql('select messages from postrider.message_total'), sql('select count(*) from postrider.message'), 'and all messages');
+my $before = sql($totals);
+sql("select postrider.expire_stats('0'), postrider.expire_stats('0')");
+is(sql('select count(*) from postrider.delivery_stats'), 0, 'when the statistics are deleted');
+PostriderTest::kill_server($node);
+$node->start;
+is(sql($totals), $before, 'they stay, also after a crash');
+sql("select postrider.send('crm', '1', tenant => 'acme')");
+ok(PostriderTest::wait_for($node, "select count(*) from postrider.metric_endpoint where last_success_timestamp_seconds is not null and endpoint = 'crm'", 1), 'it goes on');
+ok(PostriderTest::wait_for($node, "select breaker || in_flight from postrider.endpoint_health where endpoint = 'ill'", 'open0'), 'and the breaker is open still');
+
 # The formats.
 my ($families, $error) = PostriderMonitor::parse(metrics());
 is($error, undef, 'a strict parser reads it');
@@ -110,6 +129,12 @@ is(figure('postrider_secret_expiry_timestamp_seconds{tenant="acme"}'), 189355344
 is(figure('postrider_worker_up{shard="0"}'), 1, 'the worker is up');
 is(figure('postrider_partitions_ahead'), 3, 'partitions are there for three days');
 is(figure('postrider_build_info'), 1, 'versions are there');
+like(figure('sum(postrider_deliveries_total)'), qr/^20[01]\z/, 'all deliveries, the last one within a minute');
+is(figure('postrider_deliveries_total{endpoint="picky", outcome="dead"}'), 20, 'of one endpoint');
+is(figure('postrider_attempt_duration_seconds_count{endpoint="again"}'), 40, 'attempts in the histogram');
+is(figure('sum by (endpoint) (postrider_message_latency_seconds_bucket{endpoint="again", le="+Inf"})'), 20, 'deliveries in the other');
+cmp_ok(figure('histogram_quantile(0.5, sum by (le) (postrider_message_latency_seconds_bucket))'), '<', 60, 'from which Prometheus makes a median');
+is(figure('postrider_problem_objects{kind="breaker"}'), sql("select count(*) from postrider.problem where kind = 'breaker'"), 'problems by kind');
 
 done_testing();
 $node->stop;
