@@ -9,7 +9,7 @@ use PostriderStore;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $node = PostriderTest::node('vault');
+my $node = PostriderTest::node('vault', conf => "postrider.workers = 2\n");
 my $receiver = PostriderTest::Receiver->start;
 my ($first, $second, $third) = qw(whsec_Zmlyc3QtZmlyc3QtZmlyc3QtZmlyc3Q= whsec_c2Vjb25kLXNlY29uZC1zZWNvbmQ= whsec_dGhpcmQtdGhpcmQtdGhpcmQtdGhpcmQ=);
 my $vault = PostriderStore->start('vault', role_id => 'role-of-shop', secret_id => 'planted-secret-id-1',
@@ -211,6 +211,24 @@ my @gaps = map { $leases[$_]{time} - $leases[ $_ - 1 ]{time} } 1 .. $#leases;
 cmp_ok((sort { $b <=> $a } @gaps)[0], '<', 3, 'before it ended');
 is(sql("select count(*) from postrider.attempt a join postrider.endpoint e on e.id = a.endpoint_id where e.name = 'legacy' and outcome <> 'delivered'"), 0, 'and no delivery noticed');
 
+# Several endpoints, which two workers have: the store is asked once for all.
+$vault->set(data => { %{ $vault->{has}{data} }, '|secret/data/many' => { api_key => 'planted-api-key-many' }, '|secret/data/kept' => { key => $first } });
+source('many', path => 'secret/data/many');
+endpoint("many$_", 'auth', qq('{"type": "bearer", "secret": "many"}')) for 1 .. 8;
+sql("select postrider.send('many' || n, '{}') from generate_series(1, 8) n, generate_series(1, 5)");
+delivered("many$_", 5) for 1 .. 8;
+is(sql("select count(*) from postrider.worker where state = 'running'") . ' ' . sql("select count(distinct id % 2) from postrider.endpoint where name like 'many%'"), '2 2', 'two workers have the endpoints');
+is($vault->count(qr{/secret/data/many}), 1, 'and the store was asked once');
+is(scalar(grep { last_token("many$_") eq 'Bearer planted-api-key-many' } 1 .. 8), 8, 'for all of them');
+
+# What was rotated shortly before a restart
+source('kept', path => 'secret/data/kept', field => 'key', refresh => '1 second', overlap => '5 minutes', grace => '1 hour');
+endpoint('kept', 'signing_secret', "'kept'");
+deliver('kept');
+delivered('kept', 1);
+$vault->set(data => { %{ $vault->{has}{data} }, '|secret/data/kept' => { key => $second } });
+PostriderTest::wait_until { deliver('kept'); sleep 0.3; PostriderTest::verify((requests('kept'))[-1], $second) } 'the new key signs';
+
 # A restart uses what was kept, encrypted.
 $vault->down;
 $before = $receiver->count('/ok/crm');
@@ -218,6 +236,11 @@ $node->restart;
 deliver('crm');
 delivered('crm', $before + 1);
 is(last_token('crm'), 'Bearer planted-api-key-2', 'a value outlives a restart though Vault is down');
+my $kept = $receiver->count('/ok/kept');
+deliver('kept');
+delivered('kept', $kept + 1);
+ok(PostriderTest::verify((requests('kept'))[-1], $second), 'and so does an overlap: the new key signs');
+ok(PostriderTest::verify((requests('kept'))[-1], $first), '... and the old one still does');
 $vault->up;
 
 # The view

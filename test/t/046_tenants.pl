@@ -102,7 +102,7 @@ my %harmless = (
 	(map { $_ => 'reads schemas and mappings, which are of nobody' } qw(compare_schema is_compatible validate_topic describe_mapping map map_errors suggest_mapping)),
 	sensitive_paths => 'reads the paths of sensitive fields, which are of nobody',
 	source_credential => 'computes an id from what it is given',
-	next_id => 'gives a number', wake => 'wakes the worker', lock_config => 'locks a table',
+	library_version => 'says the version', next_id => 'gives a number', wake => 'wakes the worker', lock_config => 'locks a table',
 	record_watches => 'writes down the triggers of the table that one has watched',
 	bind_tenant => 'is a trigger: checks', bind_secret_version => 'is a trigger: checks', record_config_change => 'is a trigger: writes history',
 	keep_used_mapping => 'is a trigger: checks', rotate_key => 'is for superusers');
