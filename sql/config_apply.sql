@@ -279,7 +279,15 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-	if kind = 'secret' and action = 'create' then
+	if kind = 'secret' and new ? 'source' and (action = 'create' or old ? 'source' and old -> 'source' <> new -> 'source') then
+		-- It says where the value is, and has none itself.
+		perform postrider.set_secret_source(name, new -> 'source', new ->> 'description', new ->> 'tenant');
+		if action = 'create' and new ? 'warn_before' then
+			update postrider.secret s set warn_before = (new ->> 'warn_before')::interval where s.name = apply_step.name;
+		elsif action = 'change' and old || jsonb_build_object('source', new -> 'source') <> new then
+			perform postrider.apply_row(action, kind, name, list, "row", old || jsonb_build_object('source', new -> 'source'), new);
+		end if;
+	elsif kind = 'secret' and action = 'create' then
 		raise undefined_object using
 			message = format('secret "%s" does not exist', name),
 			hint = format('Store it first: SELECT postrider.set_secret(%L);', name);

@@ -159,6 +159,7 @@ grant delete on postrider.dead_letter to postrider_admin;
 grant select on postrider.erasure to postrider_admin;
 grant select, update (description, expires_at, warn_before) on postrider.secret to postrider_admin;
 grant select on postrider.secret_use, postrider.secret_status to postrider_admin;
+grant execute on function postrider.secret_references(text, jsonb) to postrider_admin;
 
 -- People see how credentials stand; nobody but the workers sees the table.
 grant select on postrider.credential_status to postrider_reader, postrider_admin;

@@ -1,21 +1,26 @@
 -- What secrets are used for, and how they stand.
 
+create function postrider.secret_references("column" text, document jsonb) returns text[]
+language c stable strict parallel safe
+as 'MODULE_PATHNAME', 'postrider_secret_references';
+comment on function postrider.secret_references(text, jsonb) is
+'The names of the secrets that a document refers to: auth or signing of an endpoint, or source of a secret.';
+
 create view postrider.secret_use with (security_barrier) as
 select s.name as secret, 'endpoint' as kind, e.name as used_by, c.place
 from postrider.endpoint e
-	cross join lateral (values ('signing_secret', pg_catalog.to_jsonb(e.signing_secret)), ('proxy_secret', pg_catalog.to_jsonb(e.proxy_secret)),
-		('auth', pg_catalog.to_jsonb(e) operator(pg_catalog.->) 'auth'),
-		('signing', pg_catalog.to_jsonb(e) operator(pg_catalog.->) 'signing')) as c (place, value)
-	cross join lateral (select distinct v operator(pg_catalog.#>>) '{}' as text
-		from pg_catalog.jsonb_path_query(c.value, 'strict $.** ? (@.type() == "string")') v) as t
+	cross join lateral (values ('signing_secret', array[e.signing_secret]), ('proxy_secret', array[e.proxy_secret]),
+		('auth', postrider.secret_references('auth', e.auth)),
+		('signing', postrider.secret_references('signing', e.signing))) as c (place, names)
+	cross join lateral (select distinct n as text from pg_catalog.unnest(c.names) n) as t
 	join postrider.secret s on s.name operator(pg_catalog.=) t.text
 where postrider.sees_tenant(s.tenant) and postrider.sees_tenant(e.tenant)
 union all
 select s.name, 'secret', o.name, 'source'
 from postrider.secret o
-	cross join lateral (select distinct v operator(pg_catalog.#>>) '{}' as text
-		from pg_catalog.jsonb_path_query(o.source, 'strict $.** ? (@.type() == "string")') v) as t
-	join postrider.secret s on s.name operator(pg_catalog.=) t.text and s.name operator(pg_catalog.<>) o.name
+	cross join lateral (select distinct n as text
+		from pg_catalog.unnest(postrider.secret_references('source', o.source)) n) as t
+	join postrider.secret s on s.name operator(pg_catalog.=) t.text
 where postrider.sees_tenant(s.tenant) and postrider.sees_tenant(o.tenant)
 union all
 select s.name, 'setting', 'postrider.proxy_secret', 'postrider.proxy_secret'

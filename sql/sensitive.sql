@@ -32,7 +32,7 @@ comment on column postrider.sensitive_field.path is 'Where in the payload: a JSO
 comment on column postrider.sensitive_field.description is 'What it is, for people.';
 comment on column postrider.sensitive_field.created_at is 'When the row was written.';
 
-create function postrider.check_sensitive_field() returns trigger
+create function postrider.check_topic_pattern() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -42,6 +42,17 @@ begin
 			message = format('"%s" is no topic and no pattern of topics', new.topic),
 			hint = 'For example order.paid, order.* or **.';
 	end if;
+	return new;
+end
+$$;
+comment on function postrider.check_topic_pattern() is
+'Trigger: refuses a row whose topic is no topic and no pattern of topics.';
+
+create function postrider.check_sensitive_field() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
 	new.path := new.path::jsonpath::text;
 	if postrider.sensitive_path_problem(new.path::jsonpath) is not null then
 		raise invalid_parameter_value using
@@ -52,7 +63,9 @@ begin
 end
 $$;
 comment on function postrider.check_sensitive_field() is
-'Trigger: refuses a row of postrider.sensitive_field whose topic or path cannot be used.';
+'Trigger: refuses a row of postrider.sensitive_field whose path cannot be used.';
+create trigger check_topic_pattern before insert or update on postrider.sensitive_field
+	for each row execute function postrider.check_topic_pattern();
 create trigger check_sensitive_field before insert or update on postrider.sensitive_field
 	for each row execute function postrider.check_sensitive_field();
 create trigger config_changed after insert or update or delete or truncate on postrider.sensitive_field
@@ -172,23 +185,8 @@ comment on column postrider.payload_retention.keep is 'So long after a message w
 comment on column postrider.payload_retention.description is 'Why, for people.';
 comment on column postrider.payload_retention.created_at is 'When the row was written.';
 
-create function postrider.check_payload_retention() returns trigger
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-	if not postrider.is_topic_pattern(new.topic) then
-		raise invalid_parameter_value using
-			message = format('"%s" is no topic and no pattern of topics', new.topic),
-			hint = 'For example order.paid, order.* or **.';
-	end if;
-	return new;
-end
-$$;
-comment on function postrider.check_payload_retention() is
-'Trigger: refuses a row of postrider.payload_retention whose topic is none.';
-create trigger check_payload_retention before insert or update on postrider.payload_retention
-	for each row execute function postrider.check_payload_retention();
+create trigger check_topic_pattern before insert or update on postrider.payload_retention
+	for each row execute function postrider.check_topic_pattern();
 
 create table postrider.payload_expiry (
 	topic text primary key references postrider.payload_retention on update cascade on delete cascade,

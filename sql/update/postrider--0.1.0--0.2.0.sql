@@ -25,6 +25,10 @@ drop function postrider.worker_status();
 drop trigger check_payload_retention on postrider.payload_retention;
 drop function postrider.check_payload_retention();
 
+-- Its check has become that of two tables: check_topic_pattern().
+drop trigger check_payload_retention on postrider.payload_retention;
+drop function postrider.check_payload_retention();
+
 -- changes
 
 -- Nothing is for all.  An ACL that is NULL has never been touched: the object is new.

@@ -8,6 +8,14 @@
  * a role that he could become anyway, so that the worker, which may become
  * any role, gives nobody more than he has.
  *
+ * The role is kept by its name: that is all that a dump, a document of the
+ * configuration and its history can carry from one server to another.  So a role that
+ * is dropped and made again has the functions of the old one run as itself.  Only
+ * somebody who may make roles can bring that about, and he can become a role that he
+ * makes; and a superuser never runs the code of others, which each call checks.
+ * Whoever drops a role should look for its name in
+ * endpoint.run_as, as he would in pg_hba.conf.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef POSTRIDER_FUNCTION_ROW_H

@@ -62,11 +62,12 @@ static SqlStatement release_held = {
 	SHARD_ARGUMENTS
 };
 
+/* Those in flight are in memory, and end from there. */
 static SqlStatement cancel_orphans = {
 	.text =
 	"with gone as (delete from postrider.pending p where not exists"
 	" (select from postrider.endpoint e where e.id = p.endpoint_id)"
-	" and p.endpoint_id % $2 = $1"
+	" and p.endpoint_id % $2 = $1 and p.reason <> 'in_flight'"
 	" returning p.message_id, p.endpoint_id),"
 	" ended as (insert into postrider.attempt (message_id, endpoint_id, started_at,"
 	"  attempt, outcome, error_code, error)"

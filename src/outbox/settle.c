@@ -26,6 +26,7 @@
 #include "util/sql.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 /* The columns of postrider.attempt, in their order. */
@@ -422,7 +423,34 @@ release_if_enabled(Delivery *delivery)
 	delivery->park_until = GetCurrentTimestamp();
 }
 
-/* A receiver may answer with what it was sent: no secret goes on record. */
+/* Its endpoint was deleted while it was on its way: nothing is owed any more. */
+static void
+cancel_if_deleted(Delivery *delivery)
+{
+	AttemptResult *result = &delivery->result;
+
+	if (!delivery->endpoint->deleted)
+		return;
+	if (delivery->settle == SETTLE_PARK)
+	{
+		memset(result, 0, sizeof(*result));
+		result->started_at = GetCurrentTimestamp();
+		delivery->settle = SETTLE_ATTEMPT;
+	}
+	else if (result->outcome != OUTCOME_RETRY)
+		return;
+	if (result->error)
+		pfree(result->error);
+	result->outcome = OUTCOME_CANCELLED;
+	result->error_code = "endpoint_deleted";
+	result->error = MemoryContextStrdup(TopMemoryContext, "the endpoint was deleted");
+}
+
+/*
+ * A receiver may answer with what it was sent: no secret goes on record.  Here is the
+ * one place that all attempts pass; what the engine publishes before is scrubbed
+ * there (engine_end.c).
+ */
 static void
 scrub(Delivery *delivery)
 {
@@ -450,18 +478,17 @@ postrider_settle_write(dlist_head *deliveries, SettleTotals *totals)
 	totals->next_due = DT_NOEND;
 	dlist_foreach(iter, deliveries)
 	{
-		scrub(dlist_container(Delivery, node, iter.cur));
+		Delivery   *delivery = dlist_container(Delivery, node, iter.cur);
+
+		cancel_if_deleted(delivery);
+		if (delivery->message->erased)
+			postrider_erased_scrub(delivery);
+		else
+			scrub(delivery);
 		count++;
 	}
 	init_rows(&finished, count);
 	init_rows(&waiting, count);
-	dlist_foreach(iter, deliveries)
-	{
-		Delivery   *delivery = dlist_container(Delivery, node, iter.cur);
-
-		if (delivery->message->erased)
-			postrider_erased_scrub(delivery);
-	}
 	postrider_reply_emit(deliveries);
 
 	dlist_foreach(iter, deliveries)

@@ -192,13 +192,13 @@ postrider_auth_fit_each_other(const Auth *auth, AuthSecretReader read, Timestamp
  */
 
 AuthState
-postrider_auth_ready(Auth *auth, TimestampTz now, const char **problem,
-					 const char **error_code, TimestampTz *retry_at)
+postrider_auth_secrets_ready(const List *names, TimestampTz now, const char **problem,
+							 const char **error_code, TimestampTz *retry_at)
 {
 	AuthState	state = AUTH_READY;
 	ListCell   *cell;
 
-	foreach(cell, auth->secrets)
+	foreach(cell, names)
 	{
 		const SecretVersion *versions;
 		int			count;
@@ -214,6 +214,18 @@ postrider_auth_ready(Auth *auth, TimestampTz now, const char **problem,
 		if (found == SECRET_WAITING)
 			state = AUTH_WAITING;
 	}
+	return state;
+}
+
+AuthState
+postrider_auth_ready(Auth *auth, TimestampTz now, const char **problem,
+					 const char **error_code, TimestampTz *retry_at)
+{
+	AuthState	state = postrider_auth_secrets_ready(auth->secrets, now, problem, error_code,
+													 retry_at);
+
+	if (state == AUTH_FAILED)
+		return AUTH_FAILED;
 	for (int i = 0; i < auth->count; i++)
 	{
 		const AuthPart *part = &auth->parts[i];

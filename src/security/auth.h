@@ -107,6 +107,11 @@ extern bool postrider_auth_fit_each_other(const Auth *auth, AuthSecretReader rea
 extern AuthState postrider_auth_ready(Auth *auth, TimestampTz now, const char **problem,
 									  const char **error_code, TimestampTz *retry_at);
 
+/* The same of these secrets. */
+extern AuthState postrider_auth_secrets_ready(const List *names, TimestampTz now,
+											  const char **problem, const char **error_code,
+											  TimestampTz *retry_at);
+
 /* Adds what authenticates the request; false with *problem if that cannot be done. */
 extern bool postrider_auth_apply(Auth *auth, AuthRequest *request, const char **problem);
 

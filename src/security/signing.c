@@ -17,9 +17,6 @@
 #define MAX_STANDARD 4
 #define MAX_OTHERS 8
 
-/* A secret that cannot be read is asked for again after so long. */
-#define RETRY_SECRET_MS 5000
-
 #define STANDARD_TYPE "standard-webhooks"
 #define ED25519_VERSION "v1a,"
 
@@ -212,23 +209,7 @@ AuthState
 postrider_signing_ready(Signing *signing, TimestampTz now, const char **problem,
 						const char **error_code, TimestampTz *retry_at)
 {
-	AuthState	state = AUTH_READY;
-	ListCell   *cell;
-
-	foreach(cell, signing->secrets)
-	{
-		const SecretVersion *versions;
-		int			count;
-		SecretState found = postrider_secret_find(lfirst(cell), now, &versions, &count, problem);
-
-		*error_code = "secret";
-		*retry_at = TimestampTzPlusMilliseconds(now, RETRY_SECRET_MS);
-		if (found == SECRET_FAILED)
-			return AUTH_FAILED;
-		if (found == SECRET_WAITING)
-			state = AUTH_WAITING;
-	}
-	return state;
+	return postrider_auth_secrets_ready(signing->secrets, now, problem, error_code, retry_at);
 }
 
 bool

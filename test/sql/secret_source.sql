@@ -119,3 +119,11 @@ show postrider.secret_directories;
 show postrider.secret_environment;
 drop role source_clerk, source_admin;
 delete from postrider.secret;
+
+-- What a document refers to, and not what is called like a secret.
+select c, d, postrider.secret_references(c, d::jsonb) from (values
+	('auth', '{"type": "api_key", "name": "x-key", "secret": "key"}'),
+	('auth', '[{"type": "bearer", "secret": "other"}, {"type": "hmac", "secret": "meta", "template": "{{secret:third}}", "in": "query", "name": "key"}]'),
+	('signing', '[{"type": "github", "secret": "sign", "sha1": true}]'),
+	('source', '{"store": "vault", "url": "https://v.example.com", "path": "x", "field": "k", "token": "t"}'),
+	('source', '{"store": "none", "token": "t"}')) v (c, d);

@@ -141,6 +141,15 @@ sql("create role clerk login in role postrider_reader; create role boss login in
 like((said("set role clerk; select postrider.pause('crm')"))[1], qr/permission denied for function pause/, 'a reader controls nothing');
 is(sql("set role boss; select postrider.pause('crm')"), 1, 'an admin does');
 
+# An endpoint that is deleted with a request in flight, which then fails
+endpoint('gone', '/hang', ', timeout', ", '5 min'");
+my $gone = sql("select postrider.send('gone', '{}', deliver_at => now() + interval '100 ms')");
+ok(PostriderTest::wait_for($node, "select count(*) from postrider.pending where message_id = '$gone' and reason = 'in_flight'", 1), 'it is in flight');
+sql("delete from postrider.endpoint where name = 'gone'");
 $receiver->down;
+ok(PostriderTest::wait_for($node, "select count(*) from postrider.attempt where message_id = '$gone' and duration_ms > 0", 1), 'the request ends');
+is(sql("select string_agg(outcome, ',') from postrider.attempt where message_id = '$gone'"), 'cancelled', 'the delivery is cancelled, once');
+is(sql("select count(*) from postrider.pending where message_id = '$gone'"), 0, 'and nothing is owed');
+
 $node->stop;
 done_testing();

@@ -125,6 +125,17 @@ like(apply($changed, 'prune => true, dry_run => false'), qr/delete endpoint/, 'u
 is(sql(q{select count(*) from postrider.endpoint where name like 'Ü%'}), 0, 'then it goes');
 is(sql(q{select count(*) from postrider.secret}), 2, 'but secrets never');
 
+# Secrets that are elsewhere: the document says where, so nothing is missing.
+my $elsewhere = q({"format": 1, "secrets": {
+	"a": {"source": {"store": "vault", "url": "https://v.example.com", "path": "x/a", "field": "k", "token": "z"}, "description": "of the shop", "warn_before": "3 days"},
+	"z": {"source": {"store": "vault", "url": "https://v.example.com", "path": "x/z", "field": "k", "token": "crm"}}}});
+sub done { return join "\n", grep { !/^unlisted/ } split /\n/, apply($_[0], 'dry_run => false', undef, 'other') }
+is(done($elsewhere), "create secret a\ncreate secret z", 'secrets with a source are created, whatever the order');
+is_deeply(decode_json(sql('select postrider.export_config()', 'other'))->{secrets}{a}, decode_json($elsewhere)->{secrets}{a}, 'as they were');
+my $moved = $elsewhere =~ s{x/a}{y/a}r =~ s/of the shop/moved/r;
+is(done($moved), "change secret a description\nchange secret a source", 'a source is changed');
+is(sql(q{select description, source ->> 'path' from postrider.secret where name = 'a'}, 'other'), 'moved|y/a', 'and what is beside it');
+
 # All or nothing, and all that is wrong at once.
 my $state = export();
 my $bad = q({"format": 1, "endpoint": {}, "endpoints": {"good": {"url": "https://example.com"}, "a": {"heders": {}}, "b": {"url": "https://example.com", "timeout": "soon"},
