@@ -33,8 +33,7 @@ as $$
 	('secret_source', 'critical', 'The store that has the value of a secret does not give it.'),
 	('token', 'critical', 'A token cannot be fetched.'),
 	('breaker', 'critical', 'The circuit breaker of an endpoint is open, because the receiver is not well.'),
-	('failing', 'warning', 'Requests to an endpoint fail, for a minute and longer.'),
-	('function', 'warning', 'The function of an endpoint ends in errors.'),
+	('failing', 'warning', 'Requests to an endpoint, or calls of its function, fail for a minute and longer.'),
 	('throttled', 'warning', 'A receiver asked to wait, for a minute and longer.'),
 	('rate_limit', 'warning', 'The rate limit of an endpoint is too low for what waits.'),
 	('backlog', 'warning', 'Messages have been due for a quarter of an hour.'),
@@ -129,13 +128,15 @@ comment on function postrider.certificate_end(text) is
 'When the first of some certificates in PEM ends.';
 
 -- As the owner, who sees what all sessions do, and the key file; so it looks after the
--- tenant itself.  The plan is large: JIT would take seconds for it.
+-- tenant itself.  The plan is large: JIT would take seconds for it.  All that it does in tables that
+-- grow are look-ups, which must not depend on statistics.
 create function postrider.problems(out since timestamptz, out severity text, out kind text, out object text, out tenant text,
 	out problem text, out detail text, out remedy text)
 returns setof record
 language plpgsql volatile parallel restricted security definer rows 10
 set search_path = pg_catalog, pg_temp
 set jit = off
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 begin

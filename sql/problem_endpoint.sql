@@ -16,7 +16,7 @@ begin
 	-- Endpoints: the first thing that is wrong with each.
 	standing as (
 		select e.*, s.failures, s.failing_since, s.last_error, s.last_error_code, s.last_error_at, s.breaker, s.open_until, s.blocked_until,
-			s.rate_used, coalesce(s.queued, 0) as queued, w.due_since, h.has_pending, r.rate,
+			s.rate_used, coalesce(s.queued, 0) as queued, w.due_since, coalesce(h.has_pending, false) as has_pending, r.rate,
 			coalesce(s.last_error_at > coalesce(s.last_success_at, '-infinity'), false) as failed_last,
 			coalesce(s.breaker <> 'closed', false) as is_open,
 			coalesce(s.failures, 0) > 0 as is_failing
@@ -24,14 +24,15 @@ begin
 		left join status s on s.endpoint_id = e.id
 		left join lateral (select p.due_at as due_since from postrider.pending p
 			where p.endpoint_id = e.id and p.due_at <= now() order by p.due_at limit 1) w on true
-		cross join lateral (select exists (select from postrider.pending p where p.endpoint_id = e.id) as has_pending) h
+		-- Not EXISTS, which may become a hash of the whole table.
+		left join lateral (select true as has_pending from postrider.pending p where p.endpoint_id = e.id order by p.due_at limit 1) h on true
 		cross join lateral (select min(m[1]::double precision / nullif(extract(epoch from m[2]::interval), 0)) * coalesce(e.batch_size, 1) as rate
 			from unnest(s.rate_used) u cross join lateral regexp_match(u, ' of (\d+) in (.*)$') m) r),
 	waiting as (
 		select s.*, o.overdue, s.queued + o.overdue as owed, (s.queued + o.overdue) / s.rate as rate_s
 		from standing s
 		cross join lateral (select case when s.due_since is null then 0 else
-			(select count(*) from (select from postrider.pending p where p.endpoint_id = s.id and p.due_at <= now()
+			(select count(*) from (select from postrider.pending p where p.endpoint_id = s.id and p.due_at <= now() order by p.due_at
 				limit case when s.rate is null then 101 else 1001 end) x) end as overdue) o),
 	endpoints as (
 		select w.*, case
@@ -44,7 +45,7 @@ begin
 				case when w.last_error !~ '^secret ".*" (has expired at|has no value)' then 'credential' end
 			when w.is_open then 'breaker'
 			when w.blocked_until > now() + interval '1 minute' then 'throttled'
-			when w.is_failing and w.failing_since < now() - interval '1 minute' then case when w.url like 'function:%' then 'function' else 'failing' end
+			when w.is_failing and w.failing_since < now() - interval '1 minute' then 'failing'
 			when w.rate_s > 600 then 'rate_limit'
 			when w.due_since < now() - interval '15 minutes' then 'backlog' end as kind,
 			case when w.last_error like '%; postrider.attempt has the error' then coalesce((
@@ -83,8 +84,7 @@ begin
 				when 'breaker' then format('%s requests in a row have failed, and the circuit breaker is open: %s', e.failures, e.error)
 				when 'throttled' then format('the receiver asked to wait until %s', to_char(e.blocked_until, 'YYYY-MM-DD HH24:MI:SS TZ'))
 				when 'failing' then format('%s requests in a row have failed: %s', e.failures, e.error)
-				when 'function' then format('the function has failed %s times in a row: %s', e.failures, e.error)
-				when 'rate_limit' then format('the rate limit lets what waits out only in %s', postrider.about(make_interval(secs => e.rate_s)))
+				when 'rate_limit' then format('at its rate limit what waits takes %s', postrider.about(make_interval(secs => e.rate_s)))
 				else format('messages have been due for %s', postrider.about(now() - e.due_since)) end as problem,
 			concat_ws(' ',
 				case when e.kind in ('paused', 'disabled') and c.role is not null then
@@ -98,10 +98,13 @@ begin
 					|| format('update postrider.endpoint set enabled = true where name = %L;', e.name)
 				when 'paused' then format('select postrider.resume(%L);', e.name)
 				when 'dns' then format(E'%s\n%s\n-- If the name is right, have it repaired in DNS: it goes on by itself.', e.set_url, e.try_now)
-				when 'tls' then format(E'-- What is said is of the receiver''s certificate: have it repaired, then\n%s\n'
-					'-- If it is from an authority of your own:\n-- update postrider.endpoint set ca_certificate = <''its PEM''> where name = %L;\n'
-					'-- If the URL is wrong:\n-- %s', e.try_now, e.name, e.set_url)
-				when 'proxy' then format(E'-- Set the right proxy, or ''none'':\nupdate postrider.endpoint set proxy = <''proxy''> where name = %1$L;\n'
+				when 'tls' then case when e.error ~* 'self[- ]signed|local issuer' then
+					format(E'-- This server does not know the authority of the receiver''s certificate.  If you trust it:\n'
+						'update postrider.endpoint set ca_certificate = <''the PEM of the authority''> where name = %L;\n%s', e.name, e.try_now)
+				when e.error ~* 'does not match|no alternative' then
+					format(E'-- The certificate is for another host name.  If that one is right:\n%s\n%s', e.set_url, e.try_now)
+				else format(E'-- The receiver''s certificate, or its TLS, has to be repaired there.  Then, to try at once:\n%s', e.try_now) end
+			when 'proxy' then format(E'-- Set the right proxy, or ''none'':\nupdate postrider.endpoint set proxy = <''proxy''> where name = %1$L;\n'
 					'-- or for all: alter system set postrider.proxy = <''proxy''>; select pg_reload_conf();\nselect postrider.retry(endpoint => %1$L);', e.name)
 				when 'credential' then format(E'-- How its secrets stand:\nselect * from postrider.secret_status where %1$L = any (used_by);\n'
 					'-- When that is repaired:\nselect postrider.retry(endpoint => %2$L);', 'endpoint ' || e.name, e.name)
@@ -109,7 +112,6 @@ begin
 				when 'throttled' then E'-- It goes on by itself then.  If that comes often, send less:\n'
 					|| format('-- update postrider.endpoint set rate_limit = <requests>, rate_period = <''1 minute''> where name = %L;', e.name)
 				when 'failing' then format(E'-- It is tried again by itself.  When the receiver is well, at once by\nselect postrider.retry(endpoint => %L);\n-- If the URL is wrong:\n-- %s', e.name, e.set_url)
-				when 'function' then format(E'-- Repair the function, then\nselect postrider.retry(endpoint => %L);', e.name)
 				when 'rate_limit' then format(E'-- If the receiver allows more:\nupdate postrider.endpoint set %s where name = %L;\n-- If not all of it need be sent:\n-- select postrider.cancel(endpoint => %2$L, topic => <''topic''>);',
 					case when e.rate_limit is not null then 'rate_limit = <requests>, rate_period = ' || quote_literal(e.rate_period) else 'rate_limits = <''limits''>' end, e.name)
 				else format(E'-- The receiver takes less than comes.  If it can take more at a time:\nupdate postrider.endpoint set max_in_flight = %s where name = %L;',
@@ -158,7 +160,7 @@ begin
 					when 'mapping' then format('mapping "%s" does not fit them%s', l.mapping, ', field ' || min(l.field))
 					when 'template' then 'the request cannot be made from them'
 					when 'address_refused' then 'the URL leads to an address that postrider.allowed_networks does not list'
-					else string_agg(format('%s (%s)', l.code, l.count), ', ' order by l.count desc, l.code) end) as problem,
+					else string_agg(case when l.count > 100 then l.code else format('%s (%s)', l.code, l.count) end, ', ' order by l.count desc, l.code) end) as problem,
 			concat_ws(' ', 'The last one, at ' || to_char(max(l.newest_at), 'YYYY-MM-DD HH24:MI:SS TZ') || ': '
 					|| (array_agg(l.error order by l.newest_at desc))[1] || '.',
 				case when bool_or(l.blocks) then 'Later messages with the same key wait for them.' end) as detail,

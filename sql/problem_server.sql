@@ -181,10 +181,10 @@ begin
 
 	union all
 	select null, 'limit', 'rate groups', format('there are %s rate groups', count(distinct e.rate_group)),
-		'Shared memory has room for 128 of all databases. Endpoints of the others do not share their limits: each has them for itself.',
+		'Shared memory has room for 4096 of all databases, with the rates of tenants. Endpoints of the others do not share their limits: each has them for itself.',
 		'-- Give endpoints of one account the same rate_group, and others none.'
 	from here join postrider.endpoint e on e.rate_group is not null
-	having count(distinct e.rate_group) > 128
+	having count(distinct e.rate_group) > 4096
 	) p (since, kind, object, problem, detail, remedy);
 end
 $$;

@@ -133,6 +133,9 @@ gather(Request *request, Delivery *first, TimestampTz now)
 static void
 fail_request(Request *request, Delivery *delivery, TimestampTz now)
 {
+	if (delivery->result.outcome != OUTCOME_DEAD)
+		delivery->result.outcome = OUTCOME_RETRY;
+	postrider_engine_note_result(request->endpoint->lane, &delivery->result, now);
 	if (request->batch_count == 0)
 	{
 		postrider_engine_fail_unsent(delivery, now);

@@ -52,6 +52,7 @@ tell_failure(Lane *lane, const char *problem, const char *error_code, TimestampT
 		return;
 	delivery->result.error_code = error_code;
 	delivery->result.error = pstrdup(problem);
+	delivery->result.outcome = OUTCOME_RETRY;
 	postrider_engine_note_result(lane, &delivery->result, now);
 	postrider_engine_fail_unsent(delivery, now);
 }

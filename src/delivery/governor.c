@@ -269,7 +269,7 @@ postrider_governor_reset(Governor *governor)
 	postrider_breaker_reset(&governor->breaker);
 }
 
-/* What is shared is shifted by postrider_rate_groups_shift(). */
+/* What is shared follows a clock that was set back by itself: rate_limit.c. */
 void
 postrider_governor_shift(Governor *governor, int64 microseconds)
 {

@@ -33,6 +33,9 @@
 #define FORGET_FACTOR 4.0
 #define MIN_RATE 0.1			/* per second */
 
+/* A clock that is so far behind was set. */
+#define CLOCK_SET_US (10 * INT64CONST(1000000))
+
 /* How long the real rate is measured for. */
 #define SAMPLE_US (2 * SECOND_US)
 
@@ -172,13 +175,23 @@ slow_down(RateState *state, int64 sent_at_us, int64 now_us)
  * All gates
  */
 
-/* Brings the state to now; returns now, or the latest time seen if later. */
+/*
+ * Brings the state to now; returns now, or the latest time seen if later: others who
+ * share it may have looked at the clock a moment after us.  If it is much later, the
+ * clock was set back, and the state moves along, or it would stand still until
+ * the clock has come there again.
+ */
 static int64
 advance(RateState *state, int64 now_us)
 {
 	int64		elapsed = now_us - state->last_us;
 
-	if (elapsed < 0)
+	if (elapsed < -CLOCK_SET_US)
+	{
+		postrider_rate_shift(state, elapsed);
+		elapsed = 0;
+	}
+	else if (elapsed < 0)
 	{
 		elapsed = 0;
 		now_us = state->last_us;

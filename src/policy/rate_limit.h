@@ -5,7 +5,7 @@
  *
  * All functions are pure: they know only their arguments.  Times are in
  * microseconds, of any clock that the caller uses throughout; a clock that
- * goes backwards is taken to stand still.  A RateState has no pointers, so it
+ * goes backwards is taken to stand still, or by more than 10 s, to have been set.  A RateState has no pointers, so it
  * may lie in shared memory, where several endpoints of several workers use it
  * as a rate_group; whoever keeps it there holds a lock during each call.
  *

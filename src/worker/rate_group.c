@@ -18,7 +18,6 @@
 
 #include "common/hashfn.h"
 #include "miscadmin.h"
-#include "portability/instr_time.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "worker/keep.h"
@@ -26,12 +25,6 @@
 #include "worker/shmem.h"
 
 #define UNUSED_MS (24 * 60 * 60 * 1000)
-
-/* Workers that notice the same step of the clock do so within this time ... */
-#define STEP_NOTICED_US (10 * INT64CONST(1000000))
-
-/* ... and measure it so exactly. */
-#define STEP_EXACT_US INT64CONST(1000000)
 
 /* Of this worker alone, as there was no room. */
 static List *own_slots = NIL;
@@ -202,40 +195,4 @@ postrider_rate_group_touch(RateGroup *group, TimestampTz now)
 	LWLockAcquire(&group->lock, LW_EXCLUSIVE);
 	slot_of(group)->used_at = now;
 	LWLockRelease(&group->lock);
-}
-
-static void
-shift_slot(RateGroupSlot *slot, int64 microseconds)
-{
-	LWLockAcquire(&slot->group.lock, LW_EXCLUSIVE);
-	postrider_rate_shift(&slot->group.state, microseconds);
-	slot->used_at += microseconds;
-	LWLockRelease(&slot->group.lock);
-}
-
-void
-postrider_rate_groups_shift(int64 microseconds)
-{
-	PostriderShared *shared = postrider_shared();
-	instr_time	monotonic;
-	int64		now_us;
-	int64		difference;
-	ListCell   *cell;
-
-	INSTR_TIME_SET_CURRENT(monotonic);
-	now_us = (int64) INSTR_TIME_GET_MICROSEC(monotonic);
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	difference = microseconds - shared->clock_set_us;
-	if (shared->clock_set_at_us == 0 || now_us - shared->clock_set_at_us > STEP_NOTICED_US ||
-		difference > STEP_EXACT_US || difference < -STEP_EXACT_US)
-	{
-		shared->clock_set_us = microseconds;
-		shared->clock_set_at_us = now_us;
-		for (int i = 0; i < POSTRIDER_MAX_RATE_GROUPS; i++)
-			if (shared->rate_groups[i].database != InvalidOid)
-				shift_slot(&shared->rate_groups[i], microseconds);
-	}
-	LWLockRelease(shared->lock);
-	foreach(cell, own_slots)
-		shift_slot(lfirst(cell), microseconds);
 }

@@ -40,7 +40,4 @@ extern const char *postrider_rate_group_name(const RateGroup *group);
  */
 extern void postrider_rate_group_touch(RateGroup *group, TimestampTz now);
 
-/* The wall clock was set: all rates move along, once, whoever says so first. */
-extern void postrider_rate_groups_shift(int64 microseconds);
-
 #endif							/* POSTRIDER_RATE_GROUP_H */

@@ -158,9 +158,6 @@ typedef struct PostriderShared
 	Latch	   *launcher_latch; /* NULL while there is no launcher */
 	ProgressEntry progress[POSTRIDER_MAX_PROGRESS];
 	HealthEntry health[POSTRIDER_MAX_HEALTH];
-	int64		clock_set_us;	/* the clock was set by so much, the last time
-								 * that rates followed it ... */
-	int64		clock_set_at_us;	/* ... by the clock that nobody can set */
 	int			rate_tranche;
 	RateGroupSlot rate_groups[POSTRIDER_MAX_RATE_GROUPS];
 	int			slot_count;

@@ -56,7 +56,6 @@
 #include "worker/health.h"
 #include "worker/keep.h"
 #include "worker/keys.h"
-#include "worker/rate_group.h"
 #include "worker/refresh.h"
 #include "worker/secrets.h"
 #include "worker/settling.h"
@@ -165,7 +164,6 @@ clock_was_set(int64 microseconds)
 	postrider_engine_shift(microseconds);
 	postrider_credentials_shift(microseconds);
 	shift_lanes(microseconds);
-	postrider_rate_groups_shift(microseconds);
 	postrider_deferred_shift(microseconds);
 	postrider_wait_clock_was_set();
 

@@ -31,7 +31,7 @@ my $flow = Faults::Flow->new($server, $receiver, 'a', 'b');
 
 # Rates that are shared, and the messages of a tenant, are in shared memory.
 $server->sql("update postrider.endpoint set rate_group = 'both', rate_limits = '1000 per s';
-	insert into postrider.tenant (name, message_limits) values ('counted', '15 per s')");
+	insert into postrider.tenant (name, message_limits) values ('counted', '35 per s')");
 
 sub check_clock
 {

@@ -28,3 +28,7 @@ select test_rate_use(95);
 select test_rate_take(95, 3);
 select test_rate_put_back_many(1, 2, 3);
 select test_rate_use(95);
+-- A clock that is a little behind stands still; one that was set back takes what was used with it.
+select test_rate_configure('1000 per s burst 1000, 20 per min', 4000, true);
+select test_rate_take(4000, 15), test_rate_next(3995), test_rate_next(400);
+select test_rate_take(400, 10), test_rate_use(450), test_rate_use(470);
