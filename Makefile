@@ -62,7 +62,7 @@ all: check-version check-log-events
 
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: FORCE reference check-version check-log-events bench fuzz test-faults test-memory demo demo-stop test build-and-install
+.PHONY: FORCE test-servers dist reference check-version check-log-events bench fuzz test-faults test-memory demo demo-stop test build-and-install
 
 build-and-install:
 	$(MAKE) -s all
@@ -86,6 +86,15 @@ test-faults:
 test-memory:
 	test/setup/install-packages memory
 	test/memory/run $(CHECKS)
+
+# Everything from nothing on PostgreSQL 15 to 18, each in a clean system; as root, and it
+# takes hours.  SERVERS="17 18" selects.
+test-servers:
+	test/servers/run
+
+# What PGXN gets: the files of the last commit, and nothing that was built.
+dist: check-version
+	git archive --format=zip --prefix=$(EXTENSION)-$(EXTENSION_VERSION)/ -o $(EXTENSION)-$(EXTENSION_VERSION).zip HEAD
 
 # Random input for all that compiles and evaluates, FUZZ_SECONDS=600 of it in
 # all.  SEED=n repeats a run.

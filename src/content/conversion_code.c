@@ -15,11 +15,9 @@
 #include "content/conversion_internal.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "util/compat.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 /* Deeper than any document that a receiver could want. */
 #define MAX_JSON_DEPTH 200

@@ -13,12 +13,10 @@
 #include "content/conversion_internal.h"
 #include "content/unicode_case.h"
 #include "mb/pg_wchar.h"
+#include "util/compat.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 /* Of a value in a message, in bytes. */
 #define MAX_SHOWN 60

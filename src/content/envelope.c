@@ -13,12 +13,10 @@
 #include "catalog/namespace.h"
 #include "content/envelope.h"
 #include "mb/pg_wchar.h"
+#include "util/compat.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/json.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 #define MS_PER_DAY 86400000
 #define REPLACEMENT_CHARACTER "\xef\xbf\xbd"	/* U+FFFD in UTF-8 */

@@ -13,10 +13,8 @@
 
 #include "common/hashfn.h"
 #include "content/mapping.h"
+#include "util/compat.h"
 #include "utils/memutils.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 #define MAX_ENTRIES 32
 

@@ -9,9 +9,7 @@
 
 #include "content/mapping_internal.h"
 #include "miscadmin.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
+#include "util/compat.h"
 
 static const char *const mapping_keys[] = {
 	"fields", "drop_nulls", "pass_through", "description", NULL

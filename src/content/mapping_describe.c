@@ -9,9 +9,7 @@
 
 #include "content/mapping_internal.h"
 #include "lib/stringinfo.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
+#include "util/compat.h"
 
 static char *
 json_text(const JsonbValue *value)

@@ -19,10 +19,8 @@
 #include "content/filter.h"
 #include "content/mapping_evaluate.h"
 #include "miscadmin.h"
+#include "util/compat.h"
 #include "utils/memutils.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 static void evaluate_group(Evaluation *evaluation, const MappingGroup *group,
 						   SourceDocument *document, MappingSlot *slots,

@@ -13,10 +13,11 @@
 #include "content/mapping.h"
 #include "content/mapping_internal.h"
 #include "fmgr.h"
+#include "util/compat.h"
 
 /* Raises an error that lists the problems; "what" is its subject. */
-extern void postrider_mapping_refuse_definition(const char *what,
-												List *problems) pg_attribute_noreturn();
+pg_noreturn extern void postrider_mapping_refuse_definition(const char *what,
+												List *problems);
 extern const Mapping *postrider_mapping_require(Jsonb *definition);
 extern Datum postrider_mapping_map(const Mapping *mapping, Jsonb *payload);
 extern Datum postrider_mapping_put_errors(FunctionCallInfo fcinfo,

@@ -20,10 +20,8 @@
 
 #include "content/mapping_internal.h"
 #include "miscadmin.h"
+#include "util/compat.h"
 #include "utils/numeric.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 #define CHILDREN_PER_INTERRUPT_CHECK 1024
 

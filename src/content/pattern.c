@@ -35,6 +35,7 @@
 #include "miscadmin.h"
 #include "regex/regex.h"
 #include "regex/regexport.h"
+#include "util/compat.h"
 #include "utils/timestamp.h"
 
 #define MAX_PATTERN 1000
@@ -61,7 +62,7 @@ typedef struct Subject
 	TimestampTz deadline;
 } Subject;
 
-#if PG_VERSION_NUM < 160000
+#ifdef POSTRIDER_REGEX_IS_MALLOCED
 static void
 free_regex(void *pattern)
 {
@@ -114,7 +115,7 @@ postrider_pattern_compile(const char *string, int length, bool ignore_case,
 		(void) regex_problem(status, &pattern->regex, problem);
 		return NULL;
 	}
-#if PG_VERSION_NUM < 160000
+#ifdef POSTRIDER_REGEX_IS_MALLOCED
 	pattern->callback.func = free_regex;
 	pattern->callback.arg = pattern;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &pattern->callback);

@@ -12,11 +12,9 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "util/compat.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 PG_FUNCTION_INFO_V1(postrider_is_format);
 PG_FUNCTION_INFO_V1(postrider_matches);
@@ -40,7 +38,7 @@ text_as_utf8(const text *value, int *len)
 	return converted;
 }
 
-static void report_unknown_format(const char *name, int len) pg_attribute_noreturn();
+pg_noreturn static void report_unknown_format(const char *name, int len);
 
 static void
 report_unknown_format(const char *name, int len)

@@ -28,6 +28,7 @@
 #include "miscadmin.h"
 #include "regex/regex.h"
 #include "regex/regexport.h"
+#include "util/compat.h"
 #include "util/utf8.h"
 #include "utils/memutils.h"
 
@@ -51,7 +52,7 @@ struct SchemaPattern
 	MemoryContextCallback callback;
 };
 
-#if PG_VERSION_NUM < 160000
+#ifdef POSTRIDER_REGEX_IS_MALLOCED
 /* From 16 on the engine allocates in the memory context itself. */
 static void
 free_regex(void *arg)
@@ -92,7 +93,7 @@ compile_for_engine(SchemaPattern *pattern, const PatternTree *tree,
 		return false;
 	}
 	pattern->has_regex = true;
-#if PG_VERSION_NUM < 160000
+#ifdef POSTRIDER_REGEX_IS_MALLOCED
 	pattern->callback.func = free_regex;
 	pattern->callback.arg = pattern;
 	MemoryContextRegisterResetCallback(pattern->context, &pattern->callback);

@@ -16,10 +16,8 @@
 #include "content/schema_value.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "util/compat.h"
 #include "utils/builtins.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 /* The layout of numeric */
 #define HEADER_SPECIAL		0xC000

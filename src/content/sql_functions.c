@@ -10,10 +10,8 @@
 #include "content/filter.h"
 #include "content/topic.h"
 #include "fmgr.h"
+#include "util/compat.h"
 #include "utils/builtins.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 PG_FUNCTION_INFO_V1(postrider_is_topic);
 PG_FUNCTION_INFO_V1(postrider_is_topic_pattern);

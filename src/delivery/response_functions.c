@@ -11,12 +11,10 @@
 #include "content/response_rule.h"
 #include "delivery/classify.h"
 #include "funcapi.h"
+#include "util/compat.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 PG_FUNCTION_INFO_V1(postrider_check_response_rules);
 PG_FUNCTION_INFO_V1(postrider_check_response);

@@ -21,6 +21,7 @@
 #include "security/guard.h"
 #include "security/options.h"
 #include "security/signing.h"
+#include "util/compat.h"
 #include "util/log_line.h"
 #include "util/sql.h"
 #include "utils/builtins.h"
@@ -124,8 +125,8 @@ require_secrets(const TriggerRow *row, const char *column, const List *secrets)
 	}
 }
 
-static void refuse(const TriggerRow *row, const char *column, const char *problem,
-				   const char *hint) pg_attribute_noreturn();
+pg_noreturn static void refuse(const TriggerRow *row, const char *column, const char *problem,
+				   const char *hint);
 
 static void
 refuse(const TriggerRow *row, const char *column, const char *problem, const char *hint)

@@ -12,14 +12,12 @@
 #include "miscadmin.h"
 #include "outbox/credential_table.h"
 #include "security/secret.h"
+#include "util/compat.h"
 #include "util/log_line.h"
 #include "util/sql.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 PG_FUNCTION_INFO_V1(postrider_credential_ids);
 

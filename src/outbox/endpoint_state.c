@@ -9,11 +9,9 @@
 
 #include "catalog/pg_type.h"
 #include "outbox/endpoint_state.h"
+#include "util/compat.h"
 #include "util/sql.h"
 #include "utils/builtins.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 static SqlStatement load = {
 	.text =

@@ -25,6 +25,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "outbox/reply.h"
+#include "util/compat.h"
 #include "util/log_line.h"
 #include "util/sql.h"
 #include "util/trace.h"
@@ -80,17 +81,9 @@ is_json(const char *body)
 	JsonLexContext *lex;
 	bool		valid;
 
-#if PG_VERSION_NUM >= 170000
-	lex = makeJsonLexContextCstringLen(NULL, (char *) body, strlen(body),
-									   GetDatabaseEncoding(), false);
-#else
-	lex = makeJsonLexContextCstringLen((char *) body, strlen(body),
-									   GetDatabaseEncoding(), false);
-#endif
+	lex = PostriderMakeJsonLexContext((char *) body, strlen(body));
 	valid = pg_parse_json(lex, &nullSemAction) == JSON_SUCCESS;
-#if PG_VERSION_NUM >= 170000
-	freeJsonLexContext(lex);
-#endif
+	PostriderFreeJsonLexContext(lex);
 	return valid;
 }
 

@@ -25,12 +25,10 @@
 #include "miscadmin.h"
 #include "nodes/primnodes.h"
 #include "outbox/schema_table.h"
+#include "util/compat.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 PG_FUNCTION_INFO_V1(postrider_is_valid);
 PG_FUNCTION_INFO_V1(postrider_validate);

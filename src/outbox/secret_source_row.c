@@ -21,13 +21,11 @@
 #include "security/guard.h"
 #include "security/secret_source.h"
 #include "security/store_secret.h"
+#include "util/compat.h"
 #include "utils/guc.h"
 #include "util/sql.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 PG_FUNCTION_INFO_V1(postrider_set_secret_source);
 PG_FUNCTION_INFO_V1(postrider_check_secret_source);

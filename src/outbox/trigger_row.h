@@ -13,6 +13,7 @@
 #include "access/htup.h"
 #include "access/tupdesc.h"
 #include "fmgr.h"
+#include "util/compat.h"
 
 typedef struct TriggerRow
 {
@@ -48,8 +49,8 @@ extern bool postrider_trigger_changed(const TriggerRow *row, const char *column,
 extern char *postrider_trigger_new_text(const TriggerRow *row, const char *column);
 
 /* ereport(ERROR): the column of the endpoint has this problem. */
-extern void postrider_trigger_refuse(const TriggerRow *row, const char *column,
+pg_noreturn extern void postrider_trigger_refuse(const TriggerRow *row, const char *column,
 								 const char *problem,
-								 const char *hint) pg_attribute_noreturn();
+								 const char *hint);
 
 #endif							/* POSTRIDER_TRIGGER_ROW_H */

@@ -22,6 +22,7 @@
 #include <netinet/in.h>
 
 #include "security/guard.h"
+#include "util/compat.h"
 
 #define IPV4_BITS 32
 #define IPV6_BITS 128
@@ -278,16 +279,6 @@ parse_ipv6(const char *string, Address *address)
 	return inet_pton(AF_INET6, string, address->bytes) == 1;
 }
 
-static void *
-allocate_extra(Size size)
-{
-#if PG_VERSION_NUM >= 160000
-	return guc_malloc(LOG, size);
-#else
-	return malloc(size);
-#endif
-}
-
 /* The length of a prefix in decimal, or -1. */
 static int
 parse_bits(const char *string, int max)
@@ -397,7 +388,7 @@ postrider_guard_check_networks(char **newval, void **extra, GucSource source)
 
 	for (const char *c = rest; *c; c++)
 		count += *c == ',';
-	list = allocate_extra(offsetof(NetworkList, networks) +
+	list = PostriderGucMalloc(offsetof(NetworkList, networks) +
 						  count * sizeof(Network));
 	if (list == NULL)
 		return false;

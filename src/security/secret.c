@@ -16,9 +16,7 @@
 #include "security/key_file.h"
 #include "security/key_ring.h"
 #include "security/secret.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
+#include "util/compat.h"
 
 #define FORMAT_VERSION 2
 #define NONCE_BYTES 12

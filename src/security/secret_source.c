@@ -8,14 +8,12 @@
 #include "postgres.h"
 
 #include "security/secret_source.h"
+#include "util/compat.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 #define MAX_TEXT_BYTES 2000
 #define LONGEST_MEMBER 60		/* that is shown; no name is so long */

@@ -9,13 +9,11 @@
 
 #include "mb/pg_wchar.h"
 #include "security/store.h"
+#include "util/compat.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 /* No answer that is let in is longer. */
 #define MAX_JSON_BYTES (16 * 1024 * 1024)

@@ -15,12 +15,10 @@
 #include "security/secret_source.h"
 #include "security/store.h"
 #include "security/store_secret.h"
+#include "util/compat.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 #define NAME_SIZE 201			/* POSTRIDER_NAME_MAX and NUL */
 

@@ -23,6 +23,7 @@
 #include "storage/dsm.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/procsignal.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -30,10 +31,6 @@
 #include "utils/resowner.h"
 #include "util/sql.h"
 #include "worker/trial.h"
-
-#if PG_VERSION_NUM >= 170000
-#include "storage/procsignal.h"
-#endif
 
 PG_FUNCTION_INFO_V1(postrider_run_trial);
 

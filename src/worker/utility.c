@@ -45,6 +45,7 @@
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "tcop/utility.h"
+#include "util/compat.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -72,11 +73,7 @@ static Oid	dropped = InvalidOid;
 static bool
 owns_database(Oid database)
 {
-#if PG_VERSION_NUM >= 160000
-	return object_ownercheck(DatabaseRelationId, database, GetUserId());
-#else
-	return pg_database_ownercheck(database, GetUserId());
-#endif
+	return PostriderOwnsDatabase(database, GetUserId());
 }
 
 static bool

@@ -17,6 +17,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/latch.h"
+#include "util/compat.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "worker/wait_point.h"
@@ -36,13 +37,8 @@ static TimestampTz gather_until = 0;	/* the latch is left set; or 0 */
 static WaitEventSet *
 make_wait_point(int epoll_descriptor, bool with_latch)
 {
-	WaitEventSet *events;
+	WaitEventSet *events = PostriderCreateWaitEventSet(3);
 
-#if PG_VERSION_NUM >= 170000
-	events = CreateWaitEventSet(NULL, 3);
-#else
-	events = CreateWaitEventSet(TopMemoryContext, 3);
-#endif
 	if (with_latch)
 		AddWaitEventToSet(events, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);

@@ -1,0 +1,1 @@
+-- A version that there never was: test 073 updates to it, and back.
