@@ -21,10 +21,6 @@ drop function postrider.endpoint_status();
 drop view postrider.worker;
 drop function postrider.worker_status();
 
--- check_topic_pattern() checks both.
-drop trigger check_payload_retention on postrider.payload_retention;
-drop function postrider.check_payload_retention();
-
 -- Its check has become that of two tables: check_topic_pattern().
 drop trigger check_payload_retention on postrider.payload_retention;
 drop function postrider.check_payload_retention();
