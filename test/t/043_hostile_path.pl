@@ -105,7 +105,7 @@ is(ran(), '', 'and nothing hostile has run');
 # Rules that hold for all functions, those to come included.
 is(sql(q{select string_agg(p.oid::regprocedure::text, ', ') from pg_proc p join pg_language l on l.oid = p.prolang
 	join pg_depend d on d.objid = p.oid and d.classid = 'pg_proc'::regclass and d.deptype = 'e' join pg_extension e on e.oid = d.refobjid and e.extname = 'postrider'
-	where (l.lanname <> 'c' or p.prosecdef) and (p.prosqlbody is null or p.prosecdef) and not coalesce(p.proconfig @> array['search_path=pg_catalog, pg_temp'], false)}), '',
+	where p.prokind = 'f' and (l.lanname <> 'c' or p.prosecdef) and (p.prosqlbody is null or p.prosecdef) and not coalesce(p.proconfig @> array['search_path=pg_catalog, pg_temp'], false)}), '',
 	'every function that looks up names when it runs has a pinned search_path');
 is(sql(q{select string_agg(p.oid::regprocedure::text, ', ') from pg_proc p join pg_depend d on d.objid = p.oid and d.classid = 'pg_proc'::regclass and d.deptype = 'e'
 	join pg_extension e on e.oid = d.refobjid and e.extname = 'postrider', aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee = 0}), '', 'nothing is granted to PUBLIC: functions');
@@ -138,9 +138,12 @@ my %call = (
 	export_config => q{}, apply_config => q{'{}', true}, make_partition => q{'2031-01-01', false}, maintain_partitions => q{'7 days', true}, map => q{'{"a": 1}', '{"fields": [{"to": "b", "from": "$.a"}]}'});
 my %value = (text => q{'order.paid'}, jsonb => q{'{}'}, json => q{'{}'}, uuid => q{'01a223a6-31b7-7cbb-a992-9e373967ffad'}, integer => '1', bigint => '1', smallint => '1', boolean => 'true', jsonpath => q{'$.n > 0'},
 	regclass => q{'public.watched'}, regprocedure => q{'public.handler(postrider.message)'}, name => q{'id'}, 'text[]' => q{'{insert}'}, 'name[]' => q{'{id}'}, 'uuid[]' => q{'{01a223a6-31b7-7cbb-a992-9e373967ffad}'}, 'jsonpath[]' => q{'{$.n}'}, 'timestamp with time zone' => q{'2026-01-01 00:00:00+00'},
-	interval => q{'1 day'}, date => q{'2026-01-01'}, 'double precision' => '1', bytea => q{'a'});
+	interval => q{'1 day'}, date => q{'2026-01-01'}, 'double precision' => '1', bytea => q{'a'}, 'bigint[]' => q{'{1}'}, 'double precision[]' => q{'{1}'}, numeric => '1', real => '1', xid => q{'3'},
+	'postrider.alert' => 'null');
+my %short = ('double precision' => 'float8', 'timestamp with time zone' => 'timestamptz', integer => 'int4', bigint => 'int8', smallint => 'int2', boolean => 'bool', real => 'float4',
+	'bigint[]' => 'int8[]', 'double precision[]' => 'float8[]');
 my @functions = map { [ split /\t/, $_, -1 ] } split /\n/, sql(q{select p.proname || E'\t' || coalesce((select string_agg(format_type(t, null), ';' order by n) from unnest(p.proargtypes::oid[]) with ordinality as u(t, n)), '') || E'\t' || p.prorettype::regtype
-	from pg_proc p join pg_depend d on d.objid = p.oid and d.classid = 'pg_proc'::regclass and d.deptype = 'e' join pg_extension e on e.oid = d.refobjid and e.extname = 'postrider' order by 1});
+	from pg_proc p join pg_depend d on d.objid = p.oid and d.classid = 'pg_proc'::regclass and d.deptype = 'e' join pg_extension e on e.oid = d.refobjid and e.extname = 'postrider' where p.prokind = 'f' order by 1});
 my @relations = map { qq{select * from postrider."$_"} } @tables;
 my @calls;
 my %unknown;
@@ -151,7 +154,7 @@ for my $function (@functions)
 	my @types = split /;/, $arguments;
 	$unknown{$_} = 1 for grep { !exists $value{$_} } @types;
 	push @calls, "select * from postrider.$name($call{$name})" if exists $call{$name};
-	push @calls, "select * from postrider.$name(" . join(', ', map { "$value{$_}::pg_catalog." . ($_ eq 'double precision' ? 'float8' : $_ eq 'timestamp with time zone' ? 'timestamptz' : $_ eq 'integer' ? 'int4' : $_ eq 'bigint' ? 'int8' : $_ eq 'smallint' ? 'int2' : $_ eq 'boolean' ? 'bool' : $_) } @types) . ')'
+	push @calls, "select * from postrider.$name(" . join(', ', map { "$value{$_}::" . (/^postrider\./ ? $_ : "pg_catalog." . ($short{$_} // $_)) } @types) . ')'
 	  unless @types && grep { !exists $value{$_} } @types;
 }
 is(join(', ', sort keys %unknown), '', 'the test has a value for each type of argument');
