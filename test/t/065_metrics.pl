@@ -51,7 +51,7 @@ my $totals = "select string_agg(concat_ws(' ', m.endpoint, o.outcome, o.n), E'\\
 	cross join lateral (values ('delivered', m.delivered), ('dead', m.dead), ('retry', m.retried), ('expired', m.expired)) o (outcome, n) where o.n > 0";
 is(sql($totals), sql($outcomes), 'running totals are what the attempts say');
 is(sql("select recovered from postrider.metric_delivery where endpoint = 'again'"), 20, 'with deliveries that failed before');
-is(sql('select messages from postrider.message_total'), sql('select count(*) from postrider.message'), 'and all messages');
+ok(PostriderTest::wait_for($node, 'select messages from postrider.message_total', sql('select count(*) from postrider.message'), 120), 'and all messages, when what was read with them is sent or set aside');
 my $before = sql($totals);
 sql("select postrider.expire_stats('0'), postrider.expire_stats('0')");
 is(sql('select count(*) from postrider.delivery_stats'), 0, 'when the statistics are deleted');

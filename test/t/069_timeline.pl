@@ -106,7 +106,7 @@ ok($receiver->wait_for_count(2, '/ok/answers'), 'a version to come is understood
 like(($receiver->requests('/ok/answers'))[1]{headers}{traceparent}, qr/^00-$trace-[0-9a-f]{16}-01$/, 'and handed on as one that we know');
 
 # What is to come.
-sql("insert into postrider.endpoint (name, url) values ('paused', '$url/ok/paused'), ('later', '$url/status/503/later')");
+sql("insert into postrider.endpoint (name, url, retry_schedule) values ('paused', '$url/ok/paused', null), ('later', '$url/status/503/later', '{1 hour}')");
 sql("select postrider.pause('paused')");
 my $held = sql("select postrider.send('paused', '{}')");
 ok(wait_for("select count(*) from postrider.pending where message_id = '$held'", 1), 'a message for a paused endpoint');

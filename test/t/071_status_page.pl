@@ -152,7 +152,7 @@ sql('alter table postrider.lost rename to delivery_stats');
 SKIP:
 {
 	my ($nginx) = grep { -x } '/usr/sbin/nginx';
-	skip 'nginx is not installed', 3 unless $nginx;
+	skip 'nginx is not installed', 4 unless $nginx;
 	my $doc = slurp_file("$ENV{TESTDIR}/../doc/status_page.md");
 	my ($role) = $doc =~ /```sql\n(.*?)```/s;
 	my ($shell) = $doc =~ /```sh\n(.*?)```/s;
@@ -174,9 +174,8 @@ SKIP:
 	my $answer = '';
 	PostriderTest::wait_until { ($answer = `curl -si http://127.0.0.1:$port/ 2>&1`) =~ /HTTP/ } 'nginx answers';
 	like($answer, qr{^HTTP/1.1 200.*Content-Type: text/html.*<title>postrider: postgres</title>}s, 'and serves it');
-	kill 'TERM', slurp_file("$www/pid") =~ /(\d+)/;
+	is(system($nginx, '-c', "$www/nginx.conf", '-e', "$www/error", '-s', 'stop'), 0, 'and is stopped');
 }
 
-$receiver->stop;
 $node->stop;
 done_testing();
