@@ -16,9 +16,9 @@
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "content/topic.h"
+#include "outbox/latest_row.h"
 #include "outbox/stats.h"
 #include "storage/lmgr.h"
 #include "util/id.h"
@@ -26,7 +26,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -366,7 +365,7 @@ postrider_stats_passed(TopicCounts *counts, TimestampTz now)
 static bool
 lock(const char *table)
 {
-	Oid			relation = get_relname_relid(table, get_namespace_oid("postrider", false));
+	Oid			relation = postrider_relation(table);
 
 	return OidIsValid(relation) && ConditionalLockRelationOid(relation, RowExclusiveLock);
 }

@@ -15,29 +15,20 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/indexing.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
 #include "funcapi.h"
+#include "outbox/latest_row.h"
 #include "outbox/version.h"
 #include "util/version.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(postrider_library_version);
 
 /* postrider.message, if the versions are known to agree. */
 static Oid	agreed_for = InvalidOid;
-
-static Oid
-message_table(void)
-{
-	Oid			schema = get_namespace_oid("postrider", true);
-
-	return OidIsValid(schema) ? get_relname_relid("message", schema) : InvalidOid;
-}
 
 /* The version of the SQL objects, palloc'd; NULL without the extension. */
 static char *
@@ -91,7 +82,7 @@ postrider_versions_agree(void)
 	if (version)
 		pfree(version);
 	if (agree)
-		agreed_for = message_table();
+		agreed_for = postrider_relation("message");
 	return agree;
 }
 
@@ -161,7 +152,7 @@ postrider_begin_rows(FunctionCallInfo fcinfo, int column_count)
 void
 postrider_extension_changed(void)
 {
-	Oid			message = message_table();
+	Oid			message = postrider_relation("message");
 
 	if (OidIsValid(message))
 		CacheInvalidateRelcacheByRelid(message);

@@ -105,31 +105,21 @@ log_change(uint64 row)
 	postrider_log_end(&line);
 }
 
+static void
+look(void *arg)
+{
+	uint64		rows = postrider_sql_run(&evaluate, NULL, NULL, 0);
+
+	for (uint64 row = 0; row < rows; row++)
+		log_change(row);
+}
+
 void
 postrider_alerts_evaluate(TimestampTz now)
 {
 	if (due_at > now)
 		return;
 	due_at = next_look(now);
-	if (is_for_another())
-		return;
-	PG_TRY();
-	{
-		uint64		rows;
-
-		postrider_step_begin("evaluating alerts");
-		rows = postrider_sql_run(&evaluate, NULL, NULL, 0);
-		for (uint64 row = 0; row < rows; row++)
-			log_change(row);
-		postrider_step_commit();
-	}
-	PG_CATCH();
-	{
-		if (postrider_shutdown_requested)
-			PG_RE_THROW();
-		EmitErrorReport();
-		FlushErrorState();
-		postrider_step_abort();
-	}
-	PG_END_TRY();
+	if (!is_for_another())
+		(void) postrider_step_try("evaluating alerts", look, NULL);
 }

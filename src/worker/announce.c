@@ -136,6 +136,15 @@ free_event(EngineEvent *event)
 	pfree(event);
 }
 
+static void
+announce_all(void *events)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, (dlist_head *) events)
+		announce(dlist_container(EngineEvent, node, iter.cur));
+}
+
 void
 postrider_announce_events(void)
 {
@@ -144,22 +153,7 @@ postrider_announce_events(void)
 
 	dlist_foreach_modify(iter, events)
 		log_event(dlist_container(EngineEvent, node, iter.cur));
-	PG_TRY();
-	{
-		postrider_step_begin("announcing what happens to endpoints");
-		dlist_foreach_modify(iter, events)
-			announce(dlist_container(EngineEvent, node, iter.cur));
-		postrider_step_commit();
-	}
-	PG_CATCH();
-	{
-		if (postrider_shutdown_requested)
-			PG_RE_THROW();
-		EmitErrorReport();
-		FlushErrorState();
-		postrider_step_abort();
-	}
-	PG_END_TRY();
+	(void) postrider_step_try("announcing what happens to endpoints", announce_all, events);
 	while (!dlist_is_empty(events))
 		free_event(dlist_head_element(EngineEvent, node, events));
 }

@@ -331,6 +331,20 @@ begin_all(CURLM *multi, TimestampTz now, void (*refresh) (void))
 	}
 }
 
+typedef struct Announcement
+{
+	const Datum *values;		/* of the statement emit */
+	const char *nulls;
+} Announcement;
+
+static void
+emit_announcement(void *arg)
+{
+	const Announcement *announcement = arg;
+
+	postrider_sql_run(&emit, announcement->values, announcement->nulls, 0);
+}
+
 /* What people want to hear of it; not to be told must not hurt. */
 static void
 announce(const Credential *credential, const char *topic, const char *error)
@@ -347,22 +361,10 @@ announce(const Credential *credential, const char *topic, const char *error)
 	};
 	char		nulls[] = {' ', ' ', ' ', ' ', opened ? ' ' : 'n', opened ? ' ' : 'n',
 	opened ? ' ' : 'n', '\0'};
+	Announcement announcement = {values, nulls};
 
-	PG_TRY();
-	{
-		postrider_step_begin("announcing what happens to credentials");
-		postrider_sql_run(&emit, values, nulls, 0);
-		postrider_step_commit();
-	}
-	PG_CATCH();
-	{
-		if (postrider_shutdown_requested)
-			PG_RE_THROW();
-		EmitErrorReport();
-		FlushErrorState();
-		postrider_step_abort();
-	}
-	PG_END_TRY();
+	(void) postrider_step_try("announcing what happens to credentials", emit_announcement,
+							  &announcement);
 }
 
 /* The value of Retry-After, or 0. */
@@ -441,10 +443,18 @@ fail(Credential *credential, const char *error, bool lasting, TimestampTz not_be
 		announce(credential, "postrider.credential.opened", credential->problem);
 }
 
-static void
-store(Credential *credential, const CredentialResult *result)
+typedef struct Brought
 {
-	postrider_step_begin("storing a credential");
+	Credential *credential;
+	const CredentialResult *result;
+} Brought;
+
+static void
+store(void *arg)
+{
+	Credential *credential = ((Brought *) arg)->credential;
+	const CredentialResult *result = ((Brought *) arg)->result;
+
 	if (result->rotated_value != NULL)
 	{
 		postrider_step_flush_at_commit();
@@ -453,14 +463,13 @@ store(Credential *credential, const CredentialResult *result)
 	}
 	postrider_credential_table_store(credential, result->value, strlen(result->value));
 	postrider_credentials_changed_at_commit();
-	postrider_step_commit();
 }
 
 /* A fetch has brought a value; false if it could not be stored. */
 static bool
 succeed(Credential *credential, const CredentialResult *result, TimestampTz now)
 {
-	volatile bool done = false;
+	Brought		brought = {credential, result};
 	BreakerState breaker = credential->breaker;
 	int			events = postrider_breaker_result(&credential->breaker, &passing_policy, true,
 												  credential->is_probe,
@@ -469,21 +478,7 @@ succeed(Credential *credential, const CredentialResult *result, TimestampTz now)
 	credential->fetched_at = now;
 	credential->after_rejection = credential->replaces_rejected;
 	postrider_credential_set_times(credential, result, pg_prng_double(&pg_global_prng_state));
-	PG_TRY();
-	{
-		store(credential, result);
-		done = true;
-	}
-	PG_CATCH();
-	{
-		if (postrider_shutdown_requested)
-			PG_RE_THROW();
-		EmitErrorReport();
-		FlushErrorState();
-		postrider_step_abort();
-	}
-	PG_END_TRY();
-	if (!done)
+	if (!postrider_step_try("storing a credential", store, &brought))
 	{
 		credential->breaker = breaker;
 		return false;

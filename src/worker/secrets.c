@@ -34,38 +34,26 @@ postrider_secrets_due(void)
 	return due_at;
 }
 
-/* In a transaction of its own; the change has the configuration loaded again. */
-static bool
-try_step(const char *activity, void (*step) (void))
+static void
+delete_retired(void *arg)
 {
-	volatile bool done = false;
-
-	PG_TRY();
-	{
-		postrider_step_begin(activity);
-		step();
-		postrider_step_commit();
-		done = true;
-	}
-	PG_CATCH();
-	{
-		if (postrider_shutdown_requested)
-			PG_RE_THROW();
-		EmitErrorReport();
-		FlushErrorState();
-		postrider_step_abort();
-	}
-	PG_END_TRY();
-	return done;
+	postrider_secret_delete_retired();
 }
 
+static void
+announce_ends(void *arg)
+{
+	postrider_secret_announce();
+}
+
+/* Each in a transaction of its own; the change has the configuration loaded again. */
 void
 postrider_secrets_care(TimestampTz now)
 {
 	if (now < due_at)
 		return;
 	due_at = not_before = TimestampTzPlusMilliseconds(now, RETRY_MS);
-	if (try_step("deleting retired secrets", postrider_secret_delete_retired) &&
-		try_step("announcing the end of secrets", postrider_secret_announce))
+	if (postrider_step_try("deleting retired secrets", delete_retired, NULL) &&
+		postrider_step_try("announcing the end of secrets", announce_ends, NULL))
 		not_before = DT_NOBEGIN;
 }

@@ -44,6 +44,15 @@ is_due(TimestampTz now)
 	return postrider_stats_due() <= now || (now < minute && retry_at <= now);
 }
 
+/* Leaves in *done whether the tables were not locked. */
+static void
+write_all(void *done)
+{
+	/* Whoever sees a total must never see a smaller one. */
+	postrider_step_flush_at_commit();
+	*(bool *) done = postrider_stats_write();
+}
+
 void
 postrider_stats_save(TimestampTz now, bool last)
 {
@@ -51,25 +60,7 @@ postrider_stats_save(TimestampTz now, bool last)
 
 	if (postrider_stats_minute() == DT_NOBEGIN || !(last || is_due(now)))
 		return;
-	PG_TRY();
-	{
-		postrider_step_begin("writing statistics");
-		/* Whoever sees a total must never see a smaller one. */
-		postrider_step_flush_at_commit();
-		done = postrider_stats_write();
-		postrider_step_commit();
-	}
-	PG_CATCH();
-	{
-		if (postrider_shutdown_requested)
-			PG_RE_THROW();
-		EmitErrorReport();
-		FlushErrorState();
-		postrider_step_abort();
-		done = false;
-	}
-	PG_END_TRY();
-	if (!done)
+	if (!postrider_step_try("writing statistics", write_all, &done) || !done)
 	{
 		retry_at = TimestampTzPlusMilliseconds(now, RETRY_MS);
 		return;

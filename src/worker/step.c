@@ -83,8 +83,12 @@ postrider_step_begin(const char *activity)
 	if (!relations_changed)
 		return;
 	postrider_step_exit_if_absent();
-	if (!awaiting)
-		postrider_require_versions();
+	if (awaiting || postrider_versions_agree())
+		return;
+
+	/* Whoever survives the error must not get any further the next time. */
+	relations_changed = true;
+	postrider_require_versions();
 }
 
 void
@@ -110,6 +114,30 @@ postrider_step_abort(void)
 	in_transaction = false;
 	if (step_context)
 		MemoryContextSwitchTo(step_context);
+}
+
+bool
+postrider_step_try(const char *activity, void (*step) (void *arg), void *arg)
+{
+	volatile bool done = false;
+
+	PG_TRY();
+	{
+		postrider_step_begin(activity);
+		step(arg);
+		postrider_step_commit();
+		done = true;
+	}
+	PG_CATCH();
+	{
+		if (postrider_shutdown_requested)
+			PG_RE_THROW();
+		EmitErrorReport();
+		FlushErrorState();
+		postrider_step_abort();
+	}
+	PG_END_TRY();
+	return done;
 }
 
 /* True if they agree.  Says what is wrong once, in the log and in the view "worker". */

@@ -37,6 +37,12 @@ extern void postrider_step_flush_at_commit(void);
 extern void postrider_step_abort(void);
 
 /*
+ * A transaction of its own in which step(arg) runs, for what must not end the worker: an
+ * error is logged, and false returned.  While the worker is to end, errors go on.
+ */
+extern bool postrider_step_try(const char *activity, void (*step) (void *arg), void *arg);
+
+/*
  * Outside of a transaction, at the start: returns when library and SQL objects are of
  * one version.  Later postrider_step_begin() raises an error if they no longer are.
  */

@@ -43,12 +43,9 @@ log_upkeep(const char *did)
 	postrider_log_end(&line);
 }
 
-/*
- * Makes and drops partitions, one at a time, each in a transaction with a
- * short lock time-out; what could not be done now is tried again soon.
- */
-void
-postrider_upkeep_run(TimestampTz now)
+/* Leaves in *done whether there was nothing to do. */
+static void
+do_piece(void *done)
 {
 	static SqlStatement maintain_partitions = {
 		.text = "select coalesce(postrider.maintain_partitions(make_interval(mins => $1)),"
@@ -56,37 +53,32 @@ postrider_upkeep_run(TimestampTz now)
 		.argument_count = 2,
 		.argument_types = {INT4OID, INT4OID}
 	};
+	Datum		values[] = {
+		Int32GetDatum(postrider_retention_minutes),
+		Int32GetDatum(postrider_stats_minutes)
+	};
+	char	   *did;
+
+	postrider_sql_run(&maintain_partitions, values, NULL, 1);
+	did = postrider_sql_text(0, 0, CurrentMemoryContext);
+	*(bool *) done = did == NULL;
+	if (did != NULL)
+		log_upkeep(did);
+}
+
+/*
+ * Makes and drops partitions, one at a time, each in a transaction with a
+ * short lock time-out; what could not be done now is tried again soon.
+ */
+void
+postrider_upkeep_run(TimestampTz now)
+{
 	bool		done = false;
 
 	maintenance_at = TimestampTzPlusMilliseconds(now, MAINTENANCE_MS);
-	PG_TRY();
-	{
-		Datum		values[] = {
-			Int32GetDatum(postrider_retention_minutes),
-			Int32GetDatum(postrider_stats_minutes)
-		};
-		char	   *did;
-
-		postrider_step_begin("maintaining partitions");
-		postrider_sql_run(&maintain_partitions, values, NULL, 1);
-		did = postrider_sql_text(0, 0, CurrentMemoryContext);
-		done = did == NULL;
-		if (did != NULL)
-			log_upkeep(did);
-		postrider_step_commit();
-	}
-	PG_CATCH();
-	{
-		if (postrider_shutdown_requested)
-			PG_RE_THROW();
-		EmitErrorReport();
-		FlushErrorState();
-		postrider_step_abort();
+	if (!postrider_step_try("maintaining partitions", do_piece, &done))
 		maintenance_at = TimestampTzPlusMilliseconds(now, MAINTENANCE_RETRY_MS);
-		done = true;
-	}
-	PG_END_TRY();
-	if (!done)
+	else if (!done)
 		maintenance_at = now;
 }
 

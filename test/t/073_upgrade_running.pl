@@ -53,7 +53,10 @@ PostriderTest::wait_for($node, q{select count(*) from postrider.attempt where ou
 is($receiver->count, 150, 'everything once');
 is($node->safe_psql('postgres', 'select postrider.library_version()'), $version, 'library_version()');
 
-# Old library, new SQL objects: as if they were of a later version.
+# Old library, new SQL objects: as if they were of a later version.  Alerts, whose errors a
+# worker survives, may be the first to see it.
+$node->safe_psql('postgres', q{alter system set postrider.alert_interval = '20ms'});
+$node->safe_psql('postgres', 'select pg_reload_conf()');
 $node->safe_psql('postgres', 'alter extension postrider update to \'9.9.9\'');
 PostriderTest::wait_until(sub {
 	slurp_file($node->logfile) =~ /versions_differ.*its SQL objects are version 9\.9\.9/
