@@ -178,11 +178,11 @@ ok($receiver->wait_for_count(4, '/ok/pager'), 'a crash of the server does not ma
 my %events;
 $events{ decode_json($_->{body})->{data}{event} . ' ' . $_->{headers}{'webhook-id'} }++ for $receiver->requests('/ok/pager');
 is(scalar(grep { /^firing/ } keys %events), 2, 'nor say it twice');
-sql("delete from postrider.alert");
 
 # No alert, nothing runs.
 my $looks = "select coalesce(max(calls), 0) from pg_stat_user_functions where funcname = 'evaluate_alerts'";
 ok(wait_for("select ($looks) > 5", 't'), 'each look is counted');
+sql("delete from postrider.alert");
 $node->restart;
 ok(wait_for("select state from postrider.worker", 'running'), 'with no alert');
 my $before = sql($looks);
