@@ -10,16 +10,8 @@ as $$
 begin
 	return query
 	with named as (
-		select n.value #>> '{}' as secret, 'endpoint ' || e.name as used_by
-		from postrider.endpoint e cross join lateral (
-			select to_jsonb(e.signing_secret) union all select to_jsonb(e.proxy_secret)
-			union all select jsonb_path_query(e.auth, 'strict $.** ? (@.type() == "string")')
-			union all select jsonb_path_query(e.signing, 'strict $.** ? (@.type() == "string")')) n (value)
-		union all
-		select jsonb_path_query(s.source, 'strict $.** ? (@.type() == "string")') #>> '{}', 'secret ' || s.name
-		from postrider.secret s where s.source is not null
-		union all
-		select nullif(current_setting('postrider.proxy_secret', true), ''), 'postrider.proxy_secret'),
+		select u.secret, case u.kind when 'setting' then u.used_by else u.kind || ' ' || u.used_by end as used_by
+		from postrider.secret_use u),
 	ending as (
 		select s.name, s.tenant, s.expires_at, case when s.expires_at <= now() then 'secret_expired'
 			when s.source is null and not exists (select from postrider.secret_version v

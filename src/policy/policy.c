@@ -200,38 +200,43 @@ make_rate(const PolicyValues *values, Policy *policy, PolicyProblem *problem)
 	return true;
 }
 
-bool
-postrider_tenant_rate_make(const char *limits, RatePolicy *rate, PolicyProblem *problem)
+/* The windows of a column of a tenant. */
+static bool
+parse_limits(const char *column, const char *limits, const char *hint, RatePolicy *rate,
+			 PolicyProblem *problem)
 {
 	char	   *why;
 
 	memset(rate, 0, sizeof(*rate));
-	if (!postrider_rate_parse(limits, rate, &why))
-		return refuse(problem, "rate_limits", why,
-					  "Write, for example, '100 per 10 s, 250000 per day'.");
-	if (!arrange_windows(rate))
-		return refuse(problem, "rate_limits", "must not have two limits for the same period",
-					  "Keep the lower one.");
-	return true;
+	return postrider_rate_parse(limits, rate, &why) || refuse(problem, column, why, hint);
+}
+
+static bool
+refuse_two_alike(const char *column, PolicyProblem *problem)
+{
+	return refuse(problem, column, "must not have two limits for the same period",
+				  "Keep the lower one.");
+}
+
+bool
+postrider_tenant_rate_make(const char *limits, RatePolicy *rate, PolicyProblem *problem)
+{
+	return parse_limits("rate_limits", limits,
+						"Write, for example, '100 per 10 s, 250000 per day'.", rate, problem) &&
+		(arrange_windows(rate) || refuse_two_alike("rate_limits", problem));
 }
 
 bool
 postrider_message_limits_make(const char *limits, RatePolicy *rate, PolicyProblem *problem)
 {
-	char	   *why;
-
-	memset(rate, 0, sizeof(*rate));
-	if (!postrider_rate_parse(limits, rate, &why))
-		return refuse(problem, "message_limits", why,
-					  "Write, for example, '1000 per min, 250000 per day'.");
+	if (!parse_limits("message_limits", limits,
+					  "Write, for example, '1000 per min, 250000 per day'.", rate, problem))
+		return false;
 	for (int i = 0; i < rate->count; i++)
 		if (rate->window[i].spread)
 			return refuse(problem, "message_limits", "must not have the words burst and spread",
 						  "A transaction cannot wait: messages come as they come, until a limit is reached.");
-	if (!sort_windows(rate))
-		return refuse(problem, "message_limits", "must not have two limits for the same period",
-					  "Keep the lower one.");
-	return true;
+	return sort_windows(rate) || refuse_two_alike("message_limits", problem);
 }
 
 /*
