@@ -256,13 +256,8 @@ run_query(const char *query, Oid role, const char *tenant, ReturnSetInfo *result
 	SPIPlanPtr	plan;
 
 	GetUserIdAndSecContext(&user, &security_context);
-	postrider_sql_pin_search_path();
+	postrider_sql_begin_foreign();
 	option("postrider.tenant", tenant);
-	option("enable_seqscan", "on");
-	option("enable_sort", "on");
-	option("enable_hashjoin", "on");
-	option("enable_mergejoin", "on");
-	option("plan_cache_mode", "auto");
 	option("jit", "off");
 	XactReadOnly = true;
 	SetUserIdAndSecContext(role, security_context | SECURITY_LOCAL_USERID_CHANGE |

@@ -62,12 +62,28 @@ postrider_owner(void)
 	return owner;
 }
 
+static void
+set_for_level(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
+}
+
 void
 postrider_sql_pin_search_path(void)
 {
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
+	set_for_level("search_path", "pg_catalog, pg_temp");
+}
+
+void
+postrider_sql_begin_foreign(void)
+{
+	postrider_sql_pin_search_path();
+	set_for_level("enable_seqscan", "on");
+	set_for_level("enable_sort", "on");
+	set_for_level("enable_hashjoin", "on");
+	set_for_level("enable_mergejoin", "on");
+	set_for_level("plan_cache_mode", "auto");
 }
 
 /* Settings of the database or of a role must not choose what our statements mean. */

@@ -60,6 +60,12 @@ extern void postrider_sql_pin_process(void);
 /* Pins search_path until the end of the GUC nest level. */
 extern void postrider_sql_pin_search_path(void);
 
+/*
+ * The same for code of others: also the planner's settings of a worker, which are for its
+ * own statements, are as usual until then.
+ */
+extern void postrider_sql_begin_foreign(void);
+
 /* SQL within a user's transaction, as the owner of the extension. */
 extern void postrider_sql_enter(SqlScope *scope);
 extern void postrider_sql_leave(const SqlScope *scope);

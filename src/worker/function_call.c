@@ -198,25 +198,6 @@ is_about_message(int sqlstate)
 		category == ERRCODE_PLPGSQL_ERROR || sqlstate == SQLSTATE_GIVE_UP;
 }
 
-static void
-option(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-}
-
-/* The worker's settings are for its own statements. */
-static void
-set_options(void)
-{
-	postrider_sql_pin_search_path();
-	option("enable_seqscan", "on");
-	option("enable_sort", "on");
-	option("enable_hashjoin", "on");
-	option("enable_mergejoin", "on");
-	option("plan_cache_mode", "auto");
-}
-
 /* The message with its payload mapped. */
 static Datum
 map_payload(Datum message, Delivery *delivery)
@@ -268,7 +249,7 @@ call(Delivery *delivery, Datum message, TimestampTz started_at)
 	if (delivery->mapping)
 		message = map_payload(message, delivery);
 	type = HeapTupleHeaderGetTypeId(DatumGetHeapTupleHeader(message));
-	set_options();
+	postrider_sql_begin_foreign();
 
 	/*
 	 * What would be checked at commit could no longer be undone there, and a
