@@ -102,6 +102,19 @@ sub names
 	rename "$dir/names.new", "$dir/names" or die $!;
 }
 
+# Of times in ascending order, the most that lie within any stretch of that length, in seconds.
+sub most
+{
+	my ($length, @times) = @_;
+	my ($first, $most) = (0, 0);
+	for my $last (0 .. $#times)
+	{
+		$first++ while $times[$last] - $times[$first] >= $length;
+		$most = $last - $first + 1 if $last - $first + 1 > $most;
+	}
+	return $most;
+}
+
 # Is the signature of a request right?
 sub verify
 {

@@ -26,19 +26,6 @@ sub send_to { sql("select count(*) from (select postrider.send('$_[0]', to_jsonb
 sub begun { return split /\n/, sql("select extract(epoch from started_at) from postrider.attempt a join postrider.endpoint e on e.id = a.endpoint_id
 	where e.name ~ '^$_[0]\$' and a.attempt > 0 order by started_at"); }
 
-# Most of them in any time of that length
-sub most
-{
-	my ($length, @times) = @_;
-	my ($first, $most) = (0, 0);
-	for my $last (0 .. $#times)
-	{
-		$first++ while $times[$last] - $times[$first] >= $length;
-		$most = $last - $first + 1 if $last - $first + 1 > $most;
-	}
-	return $most;
-}
-
 # 100 per 10 s, under load, beside an endpoint without a limit
 endpoint('limited', '/ok/limited', rate_limit => 100, rate_period => "'10 s'");
 endpoint('free', '/ok/free');
@@ -51,10 +38,10 @@ ok($receiver->wait_for_count(400, '/ok/free'), 'what has no limit is not held up
 cmp_ok(time - $begin, '<', 5, 'by the one that has');
 sleep 0.1 while time < $begin + 25;
 my @times = begun('limited');
-cmp_ok(most(10, @times), '<=', 100, '100 per 10 s are never exceeded in any 10 s');
+cmp_ok(PostriderTest::most(10, @times), '<=', 100, '100 per 10 s are never exceeded in any 10 s');
 my $in_20 = grep { $_ >= $times[0] + 4 && $_ < $times[0] + 24 } @times;
 cmp_ok($in_20, '>=', 190, "and at least 95 % of them are used ($in_20 in 20 s)");
-cmp_ok(most(1, @times), '<=', 20, 'evenly');
+cmp_ok(PostriderTest::most(1, @times), '<=', 20, 'evenly');
 is(sql("select rate_used_share between 0.9 and 1 from postrider.endpoint_health where endpoint = 'limited'"), 't', 'endpoint_health says how much is used');
 ok($receiver->wait_for_count(1, '/ok/ears'), 'there is a warning');
 my ($warning) = $receiver->requests('/ok/ears');
@@ -70,7 +57,7 @@ endpoint("shared.$_", "/ok/shared$_", rate_limit => 20, rate_period => "'2 s'", 
 send_to("shared.$_", 50) for 1, 2;
 sleep 7;
 @times = begun('shared.[12]');
-cmp_ok(most(2, @times), '<=', 20, 'a group has one limit');
+cmp_ok(PostriderTest::most(2, @times), '<=', 20, 'a group has one limit');
 cmp_ok(scalar @times, '>=', 57, 'and uses it (' . @times . ')');
 cmp_ok(scalar(begun('shared.1')), '>', 10, 'of which the one');
 cmp_ok(scalar(begun('shared.2')), '>', 10, 'and the other have their part');

@@ -23,19 +23,6 @@ sub arrived
 	return @times;
 }
 
-# Most of them in any time of that length
-sub most
-{
-	my ($length, @times) = @_;
-	my ($first, $most) = (0, 0);
-	for my $last (0 .. $#times)
-	{
-		$first++ while $times[$last] - $times[$first] >= $length;
-		$most = $last - $first + 1 if $last - $first + 1 > $most;
-	}
-	return $most;
-}
-
 # acme has ten endpoints, on three workers, and beta one; one of acme's has a limit of its own.
 sub endpoints
 {
@@ -62,7 +49,7 @@ like(sql("select rate_used::text from postrider.endpoint_health where endpoint =
 is(sql("select count(*) from postrider.endpoint_health where tenant = 'beta' and (reason is not null or rate_used is not null)"), 0, 'and nothing of the kind for beta');
 sleep 0.05 while time < $begin + 6;
 my @times = arrived('acme');
-cmp_ok(most(1, @times), '<=', 22, 'in no second there were more than 20, but for what comes late');
+cmp_ok(PostriderTest::most(1, @times), '<=', 22, 'in no second there were more than 20, but for what comes late');
 my $used = grep { $_ >= $times[0] + 1 && $_ < $times[0] + 5 } @times;
 cmp_ok($used, '>=', 74, "and the limit is used ($used of 80 in 4 s)");
 cmp_ok($used, '<=', 82, 'by all workers together');
@@ -76,7 +63,7 @@ my $from = time;
 sleep 0.05 while time < $from + 3;
 my @fast = grep { $_ >= $from + 0.5 && $_ < $from + 2.5 } arrived('acme');
 cmp_ok(scalar @fast, '>=', 85, 'a higher limit holds at once (' . @fast . ' of 100 in 2 s)');
-cmp_ok(most(1, @fast), '<=', 54, 'and brings no burst');
+cmp_ok(PostriderTest::most(1, @fast), '<=', 54, 'and brings no burst');
 sql("update postrider.tenant set rate_limits = '10 per s, 1000 per day' where name = 'acme'");
 $from = time;
 sleep 0.05 while time < $from + 3.4;
