@@ -65,7 +65,7 @@ SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 .PHONY: FORCE test-servers dist reference check-version check-log-events bench fuzz test-faults test-memory demo demo-stop test build-and-install
 
 build-and-install:
-	$(MAKE) -s all
+	$(MAKE) -s -j$$(nproc) all
 	$(MAKE) -s -C test/module all
 	$(SUDO) $(MAKE) -s install
 	$(SUDO) $(MAKE) -s -C test/module install
