@@ -2,7 +2,8 @@
 
 -- Made by tools/make-update, which says how, from sql/update and the modules.
 
--- The library that the server has loaded may still be that of 0.1.0.
+-- First of all, as in a new installation.
+-- The library that the server has loaded may be that of 0.1.0, which has no version.
 do $$
 begin
 	execute $sql$create function postrider.library_version() returns text
@@ -11,9 +12,10 @@ begin
 exception when undefined_function then
 	raise object_not_in_prerequisite_state using
 		message = 'the server still runs the library of postrider 0.1.0',
-		hint = 'Restart the server, then run ALTER EXTENSION postrider UPDATE again.';
+		hint = 'Restart the server, then run the statement again.';
 end
 $$;
+-- instead of: postrider_library_version
 
 -- These have more columns.
 drop view postrider.endpoint_health;
