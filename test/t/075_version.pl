@@ -15,9 +15,10 @@ my %places = (
 	'postrider.control' => "default_version = '$version'",
 	'src/util/version.h' => qq{POSTRIDER_VERSION "$version"},
 	'CHANGELOG.md' => "## $version\n",
+	'doc/install.md' => "postrider-$version.zip",
 	'debian/changelog' => "postrider ($version-");
 my $copy = PostgreSQL::Test::Utils::tempdir;
-make_path("$copy/$_") foreach 'tools', 'src/util', 'debian';
+make_path("$copy/$_") foreach 'tools', 'src/util', 'doc', 'debian';
 copy("$tree/tools/check-version", "$copy/tools/check-version");
 chmod 0755, "$copy/tools/check-version";
 copy("$tree/$_", "$copy/$_") foreach keys %places, 'META.json';
@@ -54,4 +55,7 @@ with_change('META.json', qq{"version": "$version"\n      }, qq{"version": "0.0.1
 with_change('META.json', "postrider--$version.sql", 'postrider--0.0.1.sql', qr/META\.json \(file\): version 0\.0\.1/);
 with_change('CHANGELOG.md', "## $version\n", "## 9.0.0\n\n## $version\n", qr/CHANGELOG\.md: version 9\.0\.0/);
 is((check())[1], '', 'and the tree is as it was');
+
+my ($commands) = run_command([ 'make', '-n', '-C', $tree, 'all' ]);
+like($commands, qr/^tools\/check-version \Q$version\E$/m, 'whoever builds, checks');
 done_testing();
