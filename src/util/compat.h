@@ -32,6 +32,13 @@
 #define PostriderOldestClogXid() (ShmemVariableCache->oldestClogXid)
 #endif
 
+/* The end of a format for a uint64 in hexadecimal digits. */
+#if PG_VERSION_NUM >= 180000
+#define POSTRIDER_INT64_HEX PRIx64
+#else
+#define POSTRIDER_INT64_HEX INT64_MODIFIER "x"
+#endif
+
 /* 16 looks at permissions by a list of their own. */
 #if PG_VERSION_NUM >= 180000
 #define PostriderExecInitRangeTable(estate, rtes) \

@@ -9,6 +9,7 @@
 
 #include "common/hashfn.h"
 #include "fmgr.h"
+#include "util/compat.h"
 #include "util/trace.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -16,7 +17,7 @@
 
 PG_FUNCTION_INFO_V1(postrider_span_id);
 
-#define UINT64_FORMAT_HEX "%016" INT64_MODIFIER "x"
+#define UINT64_FORMAT_HEX "%016" POSTRIDER_INT64_HEX
 
 /* Where its parts are: 00-<trace>-<parent>-<flags> */
 #define TRACE_AT	3

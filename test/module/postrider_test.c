@@ -26,11 +26,9 @@
 #include "security/key_file.h"
 #include "security/secret.h"
 #include "security/signature.h"
+#include "util/compat.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 PG_MODULE_MAGIC;
 

@@ -20,12 +20,10 @@
 #include "policy/policy.h"
 #include "policy/rate_limit.h"
 #include "portability/instr_time.h"
+#include "util/compat.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 PG_FUNCTION_INFO_V1(test_rate_configure);
 PG_FUNCTION_INFO_V1(test_rate_take);
