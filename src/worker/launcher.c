@@ -18,6 +18,10 @@
  * this process, so a new launcher takes back the starts of the one before
  * it; should such a worker come after all, the generation tells it to go.
  *
+ * While pg_upgrade has a server there is no launcher, and so no worker: a worker of
+ * the new server would find the tables before they have their content, and
+ * begin a cursor of its own.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -74,6 +78,8 @@ postrider_launcher_register(void)
 {
 	BackgroundWorker worker;
 
+	if (IsBinaryUpgrade)
+		return;
 	memset(&worker, 0, sizeof(worker));
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
