@@ -154,7 +154,13 @@ check_host(char *host, UrlUse use, UrlProblem *problem)
 		return is_allowed(host, &address, use, problem);
 	}
 	if (parse_ipv4(host, &address))
-		return is_allowed(host, &address, use, problem);
+	{
+		char		canonical[INET_ADDRSTRLEN];
+
+		/* As an address, which is what the user has to know, however it was written. */
+		return is_allowed(inet_ntop(AF_INET, &address.ipv4.sin_addr, canonical, sizeof(canonical)),
+						  &address, use, problem);
+	}
 	if (ends_in_number(host))
 		return refuse(problem, "URL has an invalid IPv4 address", NULL);
 	if (use == URL_TARGET_OF_PROXY && is_inner_name(host))

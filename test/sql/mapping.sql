@@ -46,7 +46,8 @@ select count(*) as compared, count(*) filter (where q = '[]') as not_found,
 from path, document,
 	lateral (select jsonb_path_query_array(d, p::jsonpath) q, p ~ '\*|to' as plural) q,
 	lateral (select postrider.map(d, jsonb_build_object('fields', jsonb_build_array(jsonb_build_object('to', 'x', 'from', p, 'type', 'array')))) -> 'x' m) m;
-select * from postrider.map_errors('{"a": "x", "c": [1, 2]}', '{"fields": [{"to": "s", "from": "strict $.b"}, {"to": "d", "from": "$.a.double()"}, {"to": "m", "from": "$.c[*]"}, {"to": "t", "from": "$.a.datetime()"}, {"to": "u", "from": "1 / $.zero"}, {"to": "fine", "from": "$.c[*] ? (@ > 1)"}]}'::jsonb);
+-- What the server says of .double() differs.
+select target, source, regexp_replace(message, '.*( of jsonpath item method .double\(\)) is .*', '...\1 ...') as message from postrider.map_errors('{"a": "x", "c": [1, 2]}', '{"fields": [{"to": "s", "from": "strict $.b"}, {"to": "d", "from": "$.a.double()"}, {"to": "m", "from": "$.c[*]"}, {"to": "t", "from": "$.a.datetime()"}, {"to": "u", "from": "1 / $.zero"}, {"to": "fine", "from": "$.c[*] ? (@ > 1)"}]}'::jsonb);
 select pg_temp.map('{"a": 3, "b": 4}', '{"fields": [{"to": "sum", "from": "$.a + $.b"}, {"to": "more", "from": "$.a > $.b"}, {"to": "big", "from": "$.c.size()"}]}');
 
 -- Types: what loses nothing is converted, the rest is refused.

@@ -108,8 +108,11 @@ grant postrider_admin to source_admin;
 set role source_admin;
 select postrider.set_secret_source('x', '{"store": "file", "path": "/run/secrets/x"}');
 select postrider.set_secret_source('x', '{"store": "file", "path": "/etc/passwd"}');
+-- The server's words for it differ.
+\set VERBOSITY sqlstate
 show postrider.secret_directories;
 show postrider.secret_environment;
+\set VERBOSITY default
 set postrider.secret_directories = '/';
 reset role;
 alter system set postrider.secret_directories = 'relative';
