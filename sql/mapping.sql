@@ -22,7 +22,7 @@ create table postrider.mapping (
 	primary key (name, version)
 );
 comment on table postrider.mapping is
-'Field mappings. A version never changes; insert a row with the same name, and it becomes the next version.';
+'Field mappings. A version never changes, also when it is deleted and comes back; insert a row with the same name, and it becomes the next version.';
 comment on column postrider.mapping.name is 'Name by which subscriptions and postrider.map() refer to it.';
 comment on column postrider.mapping.version is 'Left out, it is the next one of this name.';
 comment on column postrider.mapping.definition is 'Which fields there are, where each comes from and what becomes of it.';

@@ -5,7 +5,10 @@
  *	  functions in SQL that take a name.
  *
  * A version of a mapping never changes once it is there, so that it can be
- * said for ever how a message was made; a change is a new row.
+ * said for ever how a message was made; a change is a new row.  Nor does its
+ * number come back for something else when it is deleted: what waits, and
+ * what the configuration was, may still name it.  That is known for as long
+ * as the history of the configuration is kept.
  *
  *-------------------------------------------------------------------------
  */
@@ -59,12 +62,34 @@ static SqlStatement lock_newest = {
 	.argument_types = {TEXTOID}
 };
 
-static SqlStatement find_next_version = {
+#define DELETED_VERSIONS \
+	" from postrider.config_history h" \
+	" where h.kind operator(pg_catalog.=) 'mapping'" \
+	" and h.name operator(pg_catalog.=) $1" \
+	" and h.operation operator(pg_catalog.=) any (array['delete', 'truncate'])"
+
+static SqlStatement find_last_version = {
 	.text =
-	"select pg_catalog.max(m.version) from postrider.mapping m"
-	" where m.name operator(pg_catalog.=) $1",
+	"select pg_catalog.max(v.version) from ("
+	"select m.version from postrider.mapping m"
+	" where m.name operator(pg_catalog.=) $1"
+	" union all"
+	" select (h.old operator(pg_catalog.->>) 'version')::pg_catalog.int4"
+	DELETED_VERSIONS
+	") v",
 	.argument_count = 1,
 	.argument_types = {TEXTOID}
+};
+
+static SqlStatement find_other_definition = {
+	.text =
+	"select 1" DELETED_VERSIONS
+	" and (h.old operator(pg_catalog.->>) 'version')::pg_catalog.int4"
+	" operator(pg_catalog.=) $2"
+	" and (h.old operator(pg_catalog.->) 'definition')"
+	" operator(pg_catalog.<>) $3 limit 1",
+	.argument_count = 3,
+	.argument_types = {TEXTOID, INT4OID, JSONBOID}
 };
 
 Jsonb *
@@ -308,6 +333,16 @@ is_changed(TupleDesc desc, HeapTuple old, HeapTuple new, const char *column,
 						   attribute->attlen);
 }
 
+pg_noreturn static void
+refuse_version(Datum name, Datum version)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("version %d of mapping \"%s\" cannot be changed",
+					DatumGetInt32(version), TextDatumGetCString(name)),
+			 errhint("Insert a row with the same name and no version: it becomes the next version.")));
+}
+
 static void
 refuse_change(TupleDesc desc, HeapTuple old, HeapTuple new)
 {
@@ -320,28 +355,32 @@ refuse_change(TupleDesc desc, HeapTuple old, HeapTuple new)
 	if (is_changed(desc, old, new, "name", TEXTOID) ||
 		is_changed(desc, old, new, "version", INT4OID) ||
 		is_changed(desc, old, new, "definition", JSONBOID))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("version %d of mapping \"%s\" cannot be changed",
-						DatumGetInt32(version), TextDatumGetCString(name)),
-				 errhint("Insert a row with the same name and no version: it becomes the next version.")));
+		refuse_version(name, version);
+}
+
+/* One that was deleted may come back, but not as another. */
+static void
+refuse_other_definition(Datum name, Datum version, Datum definition)
+{
+	Datum		values[3] = {name, version, definition};
+	SqlScope	sql;
+
+	postrider_sql_enter(&sql);
+	if (postrider_sql_run(&find_other_definition, values, NULL, 1) > 0)
+		refuse_version(name, version);
+	postrider_sql_leave(&sql);
 }
 
 static HeapTuple
-give_version(TupleDesc desc, HeapTuple tuple, Datum name)
+give_version(TupleDesc desc, HeapTuple tuple, int column, Datum name)
 {
-	int			column = column_number(desc, "version", INT4OID);
 	SqlScope	sql;
 	Datum		version;
-	bool		isnull;
+	bool		isnull = false;
 
-	(void) heap_getattr(tuple, column, desc, &isnull);
-	if (!isnull)
-		return tuple;
-	isnull = false;
 	postrider_sql_enter(&sql);
 	(void) postrider_sql_run(&lock_newest, &name, NULL, 1);
-	(void) postrider_sql_run(&find_next_version, &name, NULL, 1);
+	(void) postrider_sql_run(&find_last_version, &name, NULL, 1);
 	version = Int32GetDatum(postrider_sql_int32(0, 0) + 1);
 	postrider_sql_leave(&sql);
 	return heap_modify_tuple_by_cols(tuple, desc, 1, &column, &version,
@@ -355,9 +394,12 @@ postrider_check_mapping_row(PG_FUNCTION_ARGS)
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	TupleDesc	desc;
 	Datum		name;
+	Datum		version;
 	Datum		definition;
 	bool		no_name;
+	bool		no_version;
 	bool		no_definition;
+	int			column;
 	List	   *problems = NIL;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) ||
@@ -387,5 +429,12 @@ postrider_check_mapping_row(PG_FUNCTION_ARGS)
 		postrider_mapping_refuse_definition(psprintf("mapping \"%s\"",
 													 TextDatumGetCString(name)),
 											problems);
-	return PointerGetDatum(give_version(desc, trigger->tg_trigtuple, name));
+	column = column_number(desc, "version", INT4OID);
+	version = heap_getattr(trigger->tg_trigtuple, column, desc, &no_version);
+	if (no_version)
+		return PointerGetDatum(give_version(desc, trigger->tg_trigtuple, column,
+											name));
+	if (!no_definition)
+		refuse_other_definition(name, version, definition);
+	return PointerGetDatum(trigger->tg_trigtuple);
 }

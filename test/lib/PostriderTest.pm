@@ -62,10 +62,13 @@ sub wait_until(&$;$)
 {
 	my ($block, $what, $timeout) = @_;
 	my $end = time + ($timeout || 60) * ($ENV{POSTRIDER_PATIENCE} || 1);
+	my $pause = 0.02;
 	while (time < $end)
 	{
 		return 1 if $block->();
-		sleep 0.02;
+		sleep $pause;
+		# Looking is work too: a query for each look.
+		$pause *= 1.3 if $pause < 0.25;
 	}
 	die "timed out waiting until $what\n";
 }

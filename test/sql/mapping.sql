@@ -183,6 +183,20 @@ update postrider.mapping set description = 'the first one' where name = 'crm' an
 \set VERBOSITY terse
 insert into postrider.mapping (name, version, definition) values ('crm', 1, '{"fields": [{"to": "z", "from": "$.a"}]}');
 insert into postrider.mapping (name, version, definition) values ('crm', 0, '{"fields": [{"to": "z", "from": "$.a"}]}');
+-- Also when it was deleted: its number stands for nothing else, whoever writes.
+insert into postrider.mapping (name, definition) values ('gone', '{"fields": [{"to": "a", "from": "$.a"}]}'), ('gone', '{"fields": [{"to": "b", "from": "$.a"}]}') returning version;
+delete from postrider.mapping where name = 'gone';
+insert into postrider.mapping (name, version, definition) values ('gone', 1, '{"fields": [{"to": "z", "from": "$.a"}]}');
+insert into postrider.mapping (name, version, definition) values ('gone', 1, '{"fields": [{"to": "a", "from": "$.a"}]}') returning version;
+insert into postrider.mapping (name, definition) values ('gone', '{"fields": [{"to": "z", "from": "$.a"}]}') returning version;
+create role regress_mapper;
+grant postrider_admin to regress_mapper;
+set role regress_mapper;
+delete from postrider.mapping where name = 'gone';
+insert into postrider.mapping (name, definition) values ('gone', '{"fields": [{"to": "y", "from": "$.a"}]}') returning version;
+reset role;
+delete from postrider.mapping where name = 'gone';
+drop role regress_mapper;
 insert into postrider.mapping (name, definition) values ('', '{"fields": [{"to": "z", "from": "$.a"}]}');
 insert into postrider.mapping (name, definition) values ('bad', null);
 \set VERBOSITY default

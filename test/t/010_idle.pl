@@ -27,12 +27,17 @@ ok($receiver->wait_for_count(1, "/ok/$_"), 'a message is delivered') for qw(a b)
 
 # After each start one transaction comes late: see WELL_MS in careful.c.
 sleep 33;
-# And statistics are written when the minute is over.
-my $left = 60 - time % 60;
-sleep $left + 3 if $left < 15;
-my $before = activity();
-sleep 10;
-is(activity(), $before, 'no transaction in 10 seconds');
+# Once a minute there are statistics to write, and a busy machine is late with all of it:
+# one window of several is quiet.
+my ($before, $after);
+for (1 .. 6)
+{
+	$before = activity();
+	sleep 10;
+	$after = activity();
+	last if $after eq $before;
+}
+is($after, $before, 'no transaction in 10 seconds');
 is($node->safe_psql('postgres', 'select count(*) from postrider.attempt'), 2, 'and the worker is well');
 
 $node->stop('fast');

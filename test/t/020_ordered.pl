@@ -71,7 +71,7 @@ sub waiting { return sql("select count(*) from postrider.pending p join postride
 sub all_delivered
 {
 	my ($endpoint, $count) = @_;
-	return PostriderTest::wait_for($node, "select count(*) from postrider.delivery where endpoint = '$endpoint' and status = 'delivered'", $count, 120);
+	return PostriderTest::wait_for($node, "select count(*) from postrider.delivery where endpoint = '$endpoint' and status = 'delivered'", $count, 300);
 }
 
 # 1,000 keys, one request in five fails, the worker is killed and the server restarted.

@@ -24,9 +24,11 @@ sub endpoint
 sub request_of
 {
 	my ($name, $payload) = @_;
+	my $arrived = sub { grep { index($_->{path}, "/ok/$name") == 0 } $receiver->requests };
+	my $before = () = $arrived->();
 	sql("select postrider.send('$name', '$payload')");
-	PostriderTest::wait_until(sub { grep { index($_->{path}, "/ok/$name") == 0 } $receiver->requests }, "$name arrives");
-	return (grep { index($_->{path}, "/ok/$name") == 0 } $receiver->requests)[-1];
+	PostriderTest::wait_until(sub { (() = $arrived->()) > $before }, "$name arrives");
+	return ($arrived->())[-1];
 }
 
 sql("select postrider.set_secret('key', 'planted-hmac-key'), postrider.set_secret('aws', 'planted/AWS+key')");

@@ -104,7 +104,7 @@ sub try_all
 			sleep 0.1;
 			$seen .= sql("select string_agg(query, ' ') from pg_stat_activity");
 			sql($until) eq 't'
-		} 'it is so', 30;
+		} 'it is so', 120;
 	}, $what) or diag(sql("select string_agg(format('%s %s %s', endpoint, status, error), chr(10)) from postrider.delivery where status not in ('delivered', 'dead')"),
 		sql("select string_agg(c::text, chr(10)) from postrider.credential_status c"));
 }

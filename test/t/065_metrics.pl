@@ -27,7 +27,8 @@ sub steady { return $_[0] =~ s/^(postrider_endpoint_(?:overdue_seconds|rate_used
 my @hostile = ('quote " and \\ and \\n', '{a="b",c!=~} # EOF', '# EOF', 'ünïcödé 🚀 ‮rtl', "'; drop schema postrider; --", '\\', '"');
 my $places = join ', ', map { "(\$name\$$_\$name\$, '" . $receiver->url('/ok/hostile') . "')" } @hostile;
 my $url = $receiver->url('');
-sql("insert into postrider.endpoint (name, url) values $places;
+sql("delete from postrider.alert;
+	insert into postrider.endpoint (name, url) values $places;
 	insert into postrider.endpoint (name, url, tenant, rate_limit, rate_period, max_attempts, backoff_base, backoff_max, breaker_min_count, breaker_open) values
 		('crm', '$url/ok/crm', 'acme', 36000, '1 hour', default, '1 ms', '1 ms', default, default),
 		('picky', '$url/status/422/picky', 'beta', null, '1 s', default, '1 ms', '1 ms', default, default),
