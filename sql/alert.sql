@@ -526,7 +526,7 @@ comment on column postrider.alert_status.error is 'Why it cannot be computed.';
 comment on column postrider.alert_status.retry_at is 'When that is tried again.';
 
 -- Those that are there from the start: before the trigger, so that they are known as such.
--- Each costs an index look-up for an endpoint at most, however much has piled up.
+-- Each reads a few rows by the index for an endpoint at most, however much has piled up.
 insert into postrider.alert (name, severity, description, source, filter, object, value, operator, threshold, recover_threshold,
 	for_duration, recover_for, repeat_interval, detail, remedy, run_as, is_default)
 select d.*, current_user, true from (values
@@ -536,10 +536,11 @@ or enabled and paused_at is null and id in (select s.endpoint_id from postrider.
 		'name', null, '>', 0, null::double precision, interval '1 minute', interval '1 minute', interval '4 hours',
 		$$case when enabled then 'its circuit breaker is open' else 'it was disabled' end$$,
 		$$format('SELECT state, reason FROM postrider.endpoint_health WHERE endpoint = %L', name)$$),
-	('backlog', 'warning', 'What was due for an endpoint a quarter of an hour ago has not been sent.',
+	('backlog', 'warning', 'What could be sent to an endpoint has waited for a quarter of an hour.',
 		'postrider.endpoint', 'enabled and paused_at is null', 'name',
-		$$(select extract(epoch from now() - p.due_at) from postrider.pending p
-where p.endpoint_id = endpoint.id and p.due_at < now() order by p.due_at limit 1)$$,
+		$$(select extract(epoch from now() - min(postrider.overdue_since(p.reason, p.due_at, p.message_id)))
+from (select p.reason, p.due_at, p.message_id from postrider.pending p
+where p.endpoint_id = endpoint.id and p.due_at < now() order by p.due_at limit 20) p)$$,
 		'>', 900, 60, interval '1 minute', interval '1 minute', interval '4 hours',
 		null, $$format('SELECT * FROM postrider.endpoint_health WHERE endpoint = %L', name)$$),
 	('worker_missing', 'critical', 'A worker does not run: its part of the endpoints gets nothing. Another worker tells of it.',

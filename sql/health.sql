@@ -12,59 +12,53 @@ as 'MODULE_PATHNAME', 'postrider_endpoint_status';
 comment on function postrider.endpoint_status() is
 'What the workers of this database know of their endpoints; see the view postrider.endpoint_health.';
 
+-- For each endpoint in the views; src/outbox/standing.c says why they are no subqueries.
+create function postrider.endpoint_waiting(endpoint_id integer, out waiting bigint, out oldest_waiting_at timestamptz,
+	out overdue_since timestamptz, out next_due_at timestamptz)
+language c stable strict parallel restricted
+as 'MODULE_PATHNAME', 'postrider_endpoint_waiting';
+comment on function postrider.endpoint_waiting(integer) is
+'What of postrider.pending waits for an endpoint, as in postrider.endpoint_health.';
+
+create function postrider.endpoint_windows(endpoint_id integer, unwritten_minute timestamptz, unwritten_delivered bigint,
+	unwritten_ended bigint, unwritten_counts bigint[], unwritten_max_ms real,
+	out success_share_1m double precision, out success_share_5m double precision, out success_share_1h double precision,
+	out p50_ms_1m real, out p95_ms_1m real, out p99_ms_1m real,
+	out p50_ms_5m real, out p95_ms_5m real, out p99_ms_5m real,
+	out p50_ms_1h real, out p95_ms_1h real, out p99_ms_1h real)
+language c stable parallel restricted
+as 'MODULE_PATHNAME', 'postrider_endpoint_windows';
+comment on function postrider.endpoint_windows(integer, timestamptz, bigint, bigint, bigint[], real) is
+'How the attempts at an endpoint went in the last minutes, as in postrider.endpoint_health: by its rows of postrider.delivery_stats and by what is not yet written.';
+
+create function postrider.endpoint_state(enabled boolean, paused_at timestamptz, breaker text, blocked_until timestamptz, failures bigint)
+returns text
+language sql stable parallel safe
+return case when not enabled then 'disabled' when paused_at is not null then 'paused' when breaker is null then 'unknown'
+	when breaker = 'open' then 'open' when breaker = 'half_open' then 'probing' when blocked_until > now() then 'throttled'
+	when failures > 0 then 'failing' else 'ok' end;
+comment on function postrider.endpoint_state(boolean, timestamptz, text, timestamptz, bigint) is
+'The state of an endpoint, as in postrider.endpoint_health.';
+
 create view postrider.endpoint_health with (security_barrier) as
 select e.name as endpoint, e.tenant,
-	case when not e.enabled then 'disabled' when e.paused_at is not null then 'paused'
-		when s.endpoint_id is null then 'unknown' when s.breaker = 'open' then 'open'
-		when s.breaker = 'half_open' then 'probing' when s.blocked_until > now() then 'throttled'
-		when s.failures > 0 then 'failing' else 'ok' end as state,
+	postrider.endpoint_state(e.enabled, e.paused_at, s.breaker, s.blocked_until, s.failures) as state,
 	case when not e.enabled then e.disabled_reason when e.paused_at is not null then e.pause_reason
 		when s.failures > 0 or s.breaker <> 'closed' then s.last_error
 		when s.waits_for_tenant then format('waits for rate_limits of tenant "%s"', e.tenant) end as reason,
-	s.in_flight, s.in_flight_limit, s.queued, p.waiting, p.oldest_waiting_at, p.next_due_at,
+	s.in_flight, s.in_flight_limit, s.queued, p.waiting, p.oldest_waiting_at, p.overdue_since, p.next_due_at,
 	s.breaker, s.open_until, s.blocked_until, s.failures, s.failing_since,
 	s.rate_used, s.rate_used_share, e.rate_group,
 	s.last_success_at, s.last_error, s.last_error_at,
-	h.delivered_1m::real / nullif(h.ended_1m, 0) as success_share_1m,
-	h.delivered_5m::real / nullif(h.ended_5m, 0) as success_share_5m,
-	h.delivered_1h::real / nullif(h.ended_1h, 0) as success_share_1h,
-	postrider.percentile(h.counts_1m, 0.50, h.max_1m) as p50_ms_1m,
-	postrider.percentile(h.counts_1m, 0.95, h.max_1m) as p95_ms_1m,
-	postrider.percentile(h.counts_1m, 0.99, h.max_1m) as p99_ms_1m,
-	postrider.percentile(h.counts_5m, 0.50, h.max_5m) as p50_ms_5m,
-	postrider.percentile(h.counts_5m, 0.95, h.max_5m) as p95_ms_5m,
-	postrider.percentile(h.counts_5m, 0.99, h.max_5m) as p99_ms_5m,
-	postrider.percentile(h.counts_1h, 0.50, h.max_1h) as p50_ms_1h,
-	postrider.percentile(h.counts_1h, 0.95, h.max_1h) as p95_ms_1h,
-	postrider.percentile(h.counts_1h, 0.99, h.max_1h) as p99_ms_1h
+	h.success_share_1m, h.success_share_5m, h.success_share_1h,
+	h.p50_ms_1m, h.p95_ms_1m, h.p99_ms_1m, h.p50_ms_5m, h.p95_ms_5m, h.p99_ms_5m, h.p50_ms_1h, h.p95_ms_1h, h.p99_ms_1h
 from postrider.endpoint e
 left join postrider.endpoint_status() s on s.endpoint_id = e.id
 left join postrider.unwritten_stats() u on u.endpoint_id = e.id
-cross join lateral (
-	select count(*) as waiting, min(w.due_at) filter (where w.due_at <> 'infinity') as next_due_at,
-		min(postrider.id_time(w.message_id)) as oldest_waiting_at
-	from (select d.due_at, d.message_id from postrider.pending d where d.endpoint_id = e.id order by d.due_at limit 1001) w) p
-cross join (select date_trunc('minute', now()) - interval '1 minute' as one, date_trunc('minute', now()) - interval '5 minutes' as five,
-	date_trunc('minute', now()) - interval '1 hour' as hour offset 0) since
+cross join lateral postrider.endpoint_waiting(e.id) p
 -- At most 61 rows for an endpoint, and what is not written yet.
-cross join lateral (
-	select sum(m.delivered) filter (where m.minute >= since.one) as delivered_1m,
-		sum(m.ended) filter (where m.minute >= since.one) as ended_1m,
-		postrider.sum_counts(m.counts) filter (where m.minute >= since.one) as counts_1m,
-		max(m.longest) filter (where m.minute >= since.one) as max_1m,
-		sum(m.delivered) filter (where m.minute >= since.five) as delivered_5m,
-		sum(m.ended) filter (where m.minute >= since.five) as ended_5m,
-		postrider.sum_counts(m.counts) filter (where m.minute >= since.five) as counts_5m,
-		max(m.longest) filter (where m.minute >= since.five) as max_5m,
-		sum(m.delivered) as delivered_1h, sum(m.ended) as ended_1h,
-		postrider.sum_counts(m.counts) as counts_1h, max(m.longest) as max_1h
-	from (
-		select d.minute, d.delivered, d.delivered + d.retried + d.dead as ended,
-			d.duration_counts as counts, d.duration_max_ms as longest
-		from postrider.delivery_stats d where d.endpoint_id = e.id and d.minute >= since.hour
-		union all
-		select u.minute, u.delivered, u.delivered + u.retried + u.dead, u.duration_counts, u.duration_max_ms
-		where u.minute >= since.hour) m) h
+cross join lateral postrider.endpoint_windows(e.id, u.minute, u.delivered, u.delivered + u.retried + u.dead,
+	u.duration_counts, u.duration_max_ms) h
 where postrider.sees_tenant(e.tenant);
 comment on view postrider.endpoint_health is
 'How each endpoint stands: what it is doing, what holds it up, how much of its limits is used.';
@@ -76,7 +70,8 @@ comment on column postrider.endpoint_health.in_flight is 'Requests in flight.';
 comment on column postrider.endpoint_health.in_flight_limit is 'How many may be now: grows to max_in_flight while the receiver keeps answering as fast.';
 comment on column postrider.endpoint_health.queued is 'Deliveries that the worker has at hand.';
 comment on column postrider.endpoint_health.waiting is 'Deliveries in postrider.pending; 1001 means more than a thousand.';
-comment on column postrider.endpoint_health.oldest_waiting_at is 'When the oldest message of those was emitted (of the thousand that are due first).';
+comment on column postrider.endpoint_health.oldest_waiting_at is 'Since when the oldest of those waits: since its message was emitted, or since it was due if it was scheduled or is sent again (of the thousand that are due first).';
+comment on column postrider.endpoint_health.overdue_since is 'The same of those that could be sent now; one that is tried again counts since it is due.';
 comment on column postrider.endpoint_health.next_due_at is 'When the first of those is due.';
 comment on column postrider.endpoint_health.breaker is 'Circuit breaker: closed (all is well), open (nothing is sent), half_open (one request tries).';
 comment on column postrider.endpoint_health.open_until is 'When the open breaker tries again.';

@@ -83,7 +83,8 @@ as $$
 		('postrider_endpoint_in_flight_limit', 'gauge', 'endpoint tenant', 'How many requests may be in flight now.'),
 		('postrider_endpoint_queued', 'gauge', 'endpoint tenant', 'Deliveries that the worker has at hand.'),
 		('postrider_endpoint_waiting', 'gauge', 'endpoint tenant', 'Deliveries in postrider.pending, counted up to 1001.'),
-		('postrider_endpoint_overdue_seconds', 'gauge', 'endpoint tenant', 'For how long the first of the waiting deliveries could have been sent.'),
+		('postrider_endpoint_oldest_waiting_seconds', 'gauge', 'endpoint tenant', 'For how long the oldest of the waiting deliveries has waited.'),
+		('postrider_endpoint_overdue_seconds', 'gauge', 'endpoint tenant', 'For how long the oldest of those that could be sent has waited.'),
 		('postrider_endpoint_dead_letters', 'gauge', 'endpoint tenant', 'Dead letters kept, counted up to 1001.'),
 		('postrider_endpoint_failures', 'gauge', 'endpoint tenant', 'Requests in a row that failed because the receiver is not well.'),
 		('postrider_endpoint_rate_used_ratio', 'gauge', 'endpoint tenant', 'Largest share of a rate limit that is used; none without a limit.'),
@@ -101,6 +102,12 @@ as $$
 		('postrider_worker_queued', 'gauge', 'shard', 'Deliveries in memory that wait for their turn.'),
 		('postrider_worker_in_flight', 'gauge', 'shard', 'Requests in flight.'),
 		('postrider_worker_messages_read', 'counter', 'shard', 'Messages read from the log since the worker started.'),
+		('postrider_worker_lag_messages', 'gauge', 'shard', 'Messages that the worker has not read from the log, counted up to 1001.'),
+		('postrider_worker_lag_seconds', 'gauge', 'shard', 'How old the oldest of them is.'),
+		('postrider_worker_loop_seconds', 'gauge', 'shard', 'How long a turn of the loop of the worker takes, on average.'),
+		('postrider_worker_loop_max_seconds', 'gauge', 'shard', 'The longest turn of the last minute or two.'),
+		('postrider_worker_memory_bytes', 'gauge', 'shard', 'Memory that PostgreSQL has given to the worker.'),
+		('postrider_worker_starts', 'counter', 'shard', 'Starts of the worker since the server started.'),
 		('postrider_secret_expiry_timestamp_seconds', 'gauge', 'secret tenant', 'When the secret expires; none if it does not.'),
 		('postrider_credential_failures', 'gauge', 'credential kind credential_server', 'Failures in a row to fetch the credential.'),
 		('postrider_credential_expiry_timestamp_seconds', 'gauge', 'credential kind credential_server', 'When the credential expires.'),
@@ -112,19 +119,23 @@ comment on function postrider.metric_families() is
 'The families of metrics: name, type (gauge, counter, histogram, stateset or info, of OpenMetrics), unit, labels, and what they mean.';
 
 create view postrider.metric_endpoint with (security_barrier) as
-select h.endpoint, coalesce(h.tenant, '') as tenant, h.state, h.breaker,
-	coalesce(h.in_flight, 0) as in_flight, coalesce(h.in_flight_limit, 0) as in_flight_limit,
-	coalesce(h.queued, 0) as queued, h.waiting,
-	greatest(coalesce(extract(epoch from now() - h.next_due_at), 0), 0)::double precision as overdue_seconds,
-	d.dead_letters, coalesce(h.failures, 0) as failures,
-	h.rate_used_share::double precision as rate_used_ratio,
-	extract(epoch from h.last_success_at)::double precision as last_success_timestamp_seconds
-from postrider.endpoint_health h
-join postrider.endpoint e on e.name = h.endpoint
+select e.name as endpoint, coalesce(e.tenant, '') as tenant,
+	postrider.endpoint_state(e.enabled, e.paused_at, s.breaker, s.blocked_until, s.failures) as state, s.breaker,
+	coalesce(s.in_flight, 0) as in_flight, coalesce(s.in_flight_limit, 0) as in_flight_limit,
+	coalesce(s.queued, 0) as queued, p.waiting,
+	greatest(coalesce(extract(epoch from now() - p.oldest_waiting_at), 0), 0)::double precision as oldest_waiting_seconds,
+	greatest(coalesce(extract(epoch from now() - p.overdue_since), 0), 0)::double precision as overdue_seconds,
+	d.dead_letters, coalesce(s.failures, 0) as failures,
+	s.rate_used_share::double precision as rate_used_ratio,
+	extract(epoch from s.last_success_at)::double precision as last_success_timestamp_seconds
+from postrider.endpoint e
+left join postrider.endpoint_status() s on s.endpoint_id = e.id
+cross join lateral postrider.endpoint_waiting(e.id) p
+-- In the order of the index, so that no table is read as a whole whatever statistics say.
 cross join lateral (
 	select count(*) as dead_letters
-	from (select from postrider.dead_letter l where l.endpoint_id = e.id limit 1001) x) d
-where postrider.sees_tenant(h.tenant);
+	from (select from postrider.dead_letter l where l.endpoint_id = e.id order by l.died_at limit 1001) x) d
+where postrider.sees_tenant(e.tenant);
 comment on view postrider.metric_endpoint is
 'How each endpoint stands, as figures for monitoring; what they mean is in postrider.metric_families().';
 comment on column postrider.metric_endpoint.endpoint is 'The endpoint.';
@@ -135,7 +146,8 @@ comment on column postrider.metric_endpoint.in_flight is 'Requests in flight.';
 comment on column postrider.metric_endpoint.in_flight_limit is 'How many may be now.';
 comment on column postrider.metric_endpoint.queued is 'Deliveries that the worker has at hand.';
 comment on column postrider.metric_endpoint.waiting is 'Deliveries in postrider.pending, counted up to 1001.';
-comment on column postrider.metric_endpoint.overdue_seconds is 'For how long the first of them could have been sent.';
+comment on column postrider.metric_endpoint.oldest_waiting_seconds is 'For how long the oldest of them has waited.';
+comment on column postrider.metric_endpoint.overdue_seconds is 'For how long the oldest of those that could be sent has waited.';
 comment on column postrider.metric_endpoint.dead_letters is 'Dead letters kept, counted up to 1001.';
 comment on column postrider.metric_endpoint.failures is 'Requests in a row that failed because the receiver is not well.';
 comment on column postrider.metric_endpoint.rate_used_ratio is 'Largest share of a rate limit that is used.';
@@ -145,7 +157,12 @@ comment on column postrider.metric_endpoint.last_success_timestamp_seconds is 'W
 create view postrider.metric_worker with (security_barrier) as
 select n.shard, (coalesce(w.state, '') = 'running')::integer as up,
 	coalesce(w.queued, 0) as queued, coalesce(w.in_flight, 0) as in_flight,
-	coalesce(w.messages_read, 0) as messages_read_total
+	coalesce(w.messages_read, 0) as messages_read_total,
+	coalesce(w.lag_messages, 0) as lag_messages,
+	coalesce(extract(epoch from w.lag), 0)::double precision as lag_seconds,
+	coalesce(w.loop_ms / 1000.0, 0)::double precision as loop_seconds,
+	coalesce(w.loop_max_ms / 1000.0, 0)::double precision as loop_max_seconds,
+	coalesce(w.memory_bytes, 0) as memory_bytes, coalesce(w.starts, 0) as starts_total
 from generate_series(0, current_setting('postrider.workers')::integer - 1) as n (shard)
 left join postrider.worker w on w.shard = n.shard
 where postrider.sees_tenant(null) and not pg_is_in_recovery();
@@ -156,6 +173,12 @@ comment on column postrider.metric_worker.up is '1 if the worker runs.';
 comment on column postrider.metric_worker.queued is 'Deliveries in memory that wait for their turn.';
 comment on column postrider.metric_worker.in_flight is 'Requests in flight.';
 comment on column postrider.metric_worker.messages_read_total is 'Messages read from the log since the worker started.';
+comment on column postrider.metric_worker.lag_messages is 'Messages that it has not read, counted up to 1001.';
+comment on column postrider.metric_worker.lag_seconds is 'How old the oldest of them is.';
+comment on column postrider.metric_worker.loop_seconds is 'How long a turn of its loop takes, on average.';
+comment on column postrider.metric_worker.loop_max_seconds is 'The longest turn of the last minute or two.';
+comment on column postrider.metric_worker.memory_bytes is 'Memory that PostgreSQL has given to the process.';
+comment on column postrider.metric_worker.starts_total is 'Starts of the worker since the server started.';
 
 create view postrider.metric_secret with (security_barrier) as
 select s.name as secret, coalesce(s.tenant, '') as tenant,
@@ -194,12 +217,12 @@ select e.name as endpoint, coalesce(e.tenant, '') as tenant,
 	coalesce(t.cancelled, 0) as cancelled, coalesce(t.superseded, 0) as superseded,
 	coalesce(t.recovered, 0) as recovered, coalesce(t.exhausted, 0) as exhausted,
 	coalesce(t.retried, 0) as retried, coalesce(t.requests, 0) as requests, b.bounds,
-	postrider.cumulative_counts(t.duration_counts) as duration_bucket, t.duration_ms / 1000 as duration_sum,
-	(select sum(c)::bigint from unnest(t.duration_counts) c) as duration_count,
-	postrider.cumulative_counts(t.latency_counts) as latency_bucket, t.latency_ms / 1000 as latency_sum,
-	(select sum(c)::bigint from unnest(t.latency_counts) c) as latency_count
+	c.duration_bucket, t.duration_ms / 1000 as duration_sum, c.duration_bucket[cardinality(c.duration_bucket)] as duration_count,
+	c.latency_bucket, t.latency_ms / 1000 as latency_sum, c.latency_bucket[cardinality(c.latency_bucket)] as latency_count
 from postrider.endpoint e
 left join postrider.delivery_total t on t.endpoint_id = e.id
+cross join lateral (select postrider.cumulative_counts(t.duration_counts) as duration_bucket,
+	postrider.cumulative_counts(t.latency_counts) as latency_bucket offset 0) c
 cross join (select array_agg((u.bound::numeric / 1000)::double precision order by u.n) as bounds
 	from unnest(postrider.duration_buckets()) with ordinality u (bound, n)) b
 where postrider.sees_tenant(e.tenant);
@@ -259,6 +282,21 @@ as 'MODULE_PATHNAME', 'postrider_metric_labels';
 comment on function postrider.metric_labels(text[], text[]) is
 'Labels of a metric, in the form that OpenMetrics wants.';
 
+create function postrider.metric_add_sample(state internal, family text, suffix text, labels text, value double precision) returns internal
+language c immutable parallel safe
+as 'MODULE_PATHNAME', 'postrider_metric_add_sample';
+comment on function postrider.metric_add_sample(internal, text, text, text, double precision) is
+'Part of postrider.metric_samples().';
+create function postrider.metric_text(state internal) returns text
+language c immutable parallel safe
+as 'MODULE_PATHNAME', 'postrider_metric_text';
+comment on function postrider.metric_text(internal) is
+'Part of postrider.metric_samples().';
+create aggregate postrider.metric_samples(family text, suffix text, labels text, value double precision) (
+	sfunc = postrider.metric_add_sample, stype = internal, finalfunc = postrider.metric_text, parallel = safe);
+comment on aggregate postrider.metric_samples(text, text, text, double precision) is
+'The lines of a metric: one for each value that is not NULL.';
+
 create function postrider.metric_states(family text, labels text, states text[], state text) returns text
 language c immutable strict parallel safe
 as 'MODULE_PATHNAME', 'postrider_metric_states';
@@ -287,36 +325,37 @@ begin
 	end if;
 
 	with endpoint as materialized (
-		select m.*, row_number() over (order by m.endpoint) as n, postrider.metric_labels('{endpoint,tenant}', m.endpoint, m.tenant) as labels
-		from postrider.metric_endpoint m),
+		select m.*, postrider.metric_labels('{endpoint,tenant}', m.endpoint, m.tenant) as labels
+		from postrider.metric_endpoint m order by m.endpoint),
 	delivery as materialized (
-		select m.*, row_number() over (order by m.endpoint) as n, postrider.metric_labels('{endpoint,tenant}', m.endpoint, m.tenant) as labels
-		from postrider.metric_delivery m),
+		select m.*, postrider.metric_labels('{endpoint,tenant}', m.endpoint, m.tenant) as labels
+		from postrider.metric_delivery m order by m.endpoint),
 	credential as materialized (
 		select m.*, postrider.metric_labels('{credential,kind,credential_server}', m.credential, m.kind, m.credential_server) as labels
 		from postrider.metric_credential m),
-	-- suffix follows the name of the family in that of the sample; n is the order in the family.
-	sample (family, suffix, n, labels, value) as (
-		select 'postrider_build', '_info', 0::bigint, postrider.metric_labels('{version,postgresql}', x.extversion,
+	-- suffix follows the name of the family in that of the sample.
+	sample (family, suffix, labels, value) as (
+		select 'postrider_build', '_info', postrider.metric_labels('{version,postgresql}', x.extversion,
 			current_setting('server_version')), 1::double precision
 		from pg_extension x where x.extname = 'postrider'
 		union all
-		select 'postrider_problem_objects', '', 0, postrider.metric_labels('{kind,severity}', p.kind, p.severity), p.objects
+		select 'postrider_problem_objects', '', postrider.metric_labels('{kind,severity}', p.kind, p.severity), p.objects
 		from postrider.metric_problem p
 		union all
-		select v.family, '', e.n, e.labels, v.value
+		select v.family, '', e.labels, v.value
 		from endpoint e cross join lateral (values
 			('postrider_endpoint_in_flight', e.in_flight::double precision),
 			('postrider_endpoint_in_flight_limit', e.in_flight_limit),
 			('postrider_endpoint_queued', e.queued),
 			('postrider_endpoint_waiting', e.waiting),
+			('postrider_endpoint_oldest_waiting_seconds', e.oldest_waiting_seconds),
 			('postrider_endpoint_overdue_seconds', e.overdue_seconds),
 			('postrider_endpoint_dead_letters', e.dead_letters),
 			('postrider_endpoint_failures', e.failures),
 			('postrider_endpoint_rate_used_ratio', e.rate_used_ratio),
 			('postrider_endpoint_last_success_timestamp_seconds', e.last_success_timestamp_seconds)) v (family, value)
 		union all
-		select v.family, '_total', d.n, d.labels || v.more, v.value
+		select v.family, '_total', d.labels || v.more, v.value
 		from delivery d cross join lateral (values
 			('postrider_deliveries', ',outcome="delivered"', d.delivered::double precision),
 			('postrider_deliveries', ',outcome="dead"', d.dead),
@@ -328,57 +367,63 @@ begin
 			('postrider_retries', '', d.retried),
 			('postrider_requests', '', d.requests)) v (family, more, value)
 		union all
-		select v.family, v.suffix, w.shard, postrider.metric_labels('{shard}', w.shard::text), v.value
+		select v.family, v.suffix, postrider.metric_labels('{shard}', w.shard::text), v.value
 		from postrider.metric_worker w cross join lateral (values
 			('postrider_worker_up', '', w.up::double precision),
 			('postrider_worker_queued', '', w.queued),
 			('postrider_worker_in_flight', '', w.in_flight),
-			('postrider_worker_messages_read', '_total', w.messages_read_total)) v (family, suffix, value)
+			('postrider_worker_messages_read', '_total', w.messages_read_total),
+			('postrider_worker_lag_messages', '', w.lag_messages),
+			('postrider_worker_lag_seconds', '', w.lag_seconds),
+			('postrider_worker_loop_seconds', '', w.loop_seconds),
+			('postrider_worker_loop_max_seconds', '', w.loop_max_seconds),
+			('postrider_worker_memory_bytes', '', w.memory_bytes),
+			('postrider_worker_starts', '_total', w.starts_total)) v (family, suffix, value)
 		union all
-		select 'postrider_secret_expiry_timestamp_seconds', '', 0, postrider.metric_labels('{secret,tenant}', s.secret, s.tenant), s.expiry_timestamp_seconds
+		select 'postrider_secret_expiry_timestamp_seconds', '', postrider.metric_labels('{secret,tenant}', s.secret, s.tenant), s.expiry_timestamp_seconds
 		from postrider.metric_secret s
 		union all
-		select v.family, '', 0, c.labels, v.value
+		select v.family, '', c.labels, v.value
 		from credential c cross join lateral (values
 			('postrider_credential_failures', c.failures::double precision),
 			('postrider_credential_expiry_timestamp_seconds', c.expiry_timestamp_seconds)) v (family, value)
 		union all
-		select v.family, v.suffix, 0, null, v.value
+		select v.family, v.suffix, null, v.value
 		from postrider.metric_log l cross join lateral (values
 			('postrider_messages', '_total', l.messages::double precision),
 			('postrider_message_bytes', '_total', l.message_bytes),
 			('postrider_partitions_ahead', '', l.partitions_ahead),
 			('postrider_default_partition_rows', '', l.default_partition_rows)) v (family, suffix, value)),
-	line (family, n, text) as (
-		select s.family, s.n, s.family || s.suffix || coalesce('{' || s.labels || '}', '') || ' ' || s.value || E'\n'
-		from sample s where s.value is not null
+	-- A family at a time, for the whole may have megabytes.
+	line (family, text) as (
+		select s.family, postrider.metric_samples(s.family, s.suffix, s.labels, s.value)
+		from sample s group by s.family
 		union all
-		select v.family, e.n, postrider.metric_states(v.family, e.labels, v.states, v.state)
+		select v.family, string_agg(postrider.metric_states(v.family, e.labels, v.states, v.state), '')
 		from endpoint e cross join lateral (values
 			('postrider_endpoint_state', '{ok,failing,throttled,open,probing,paused,disabled,unknown}'::text[], e.state),
 			('postrider_endpoint_breaker_state', '{closed,open,half_open}', e.breaker)) v (family, states, state)
 		where v.state is not null
+		group by v.family
 		union all
-		select v.family, d.n, postrider.metric_histogram(v.family, d.labels, d.bounds, v.bucket, v.sum, open)
+		select v.family, string_agg(postrider.metric_histogram(v.family, d.labels, d.bounds, v.bucket, v.sum, open), '')
 		from delivery d cross join lateral (values
 			('postrider_attempt_duration_seconds', d.duration_bucket, d.duration_sum, d.duration_count),
 			('postrider_message_latency_seconds', d.latency_bucket, d.latency_sum, d.latency_count)) v (family, bucket, sum, count)
-		where v.count > 0),
-	family as materialized (select * from postrider.metric_families()),
-	part (place, n, text) as (
+		where v.count > 0
+		group by v.family),
+	part (place, text) as (
 		-- The older format knows fewer types, and has the suffix in the name of the family.
-		select f.place, -1, '# TYPE ' || h.name || ' ' || h.type || E'\n'
-			|| case when open and f.unit <> '' then '# UNIT ' || h.name || ' ' || f.unit || E'\n' else '' end
-			|| '# HELP ' || h.name || ' ' || f.help || E'\n'
-		from family f
+		select f.place, concat('# TYPE ', h.name, ' ', h.type, E'\n',
+			case when open and f.unit <> '' then '# UNIT ' || h.name || ' ' || f.unit || E'\n' end,
+			'# HELP ', h.name, ' ', f.help, E'\n', l.text)
+		from postrider.metric_families() f
+		left join line l on l.family = f.name
 		cross join lateral (select f.name || case when open then '' when f.type = 'counter' then '_total' when f.type = 'info' then '_info' else '' end as name,
 			case when not open and f.type in ('info', 'stateset') then 'gauge' else f.type end as type) h
 		union all
-		select f.place, l.n, l.text from line l join family f on f.name = l.family
-		union all
-		select 1000, 0, E'# EOF\n' where open)
-	-- One pass, because the whole may have megabytes.
-	select string_agg(p.text, '' order by p.place, p.n) into result from part p;
+		select 1000, E'# EOF\n' where open)
+	select string_agg(p.text, '' order by p.place) into result from part p;
 	return result;
 end
 $$;

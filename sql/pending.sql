@@ -40,6 +40,12 @@ comment on column postrider.pending.priority is 'Priority of the message.';
 comment on column postrider.pending.mapping is 'Name of the mapping by which the payload becomes what is sent, if any.';
 comment on column postrider.pending.mapping_version is 'Version of the mapping; NULL: the newest one.';
 
+create function postrider.overdue_since(reason text, due_at timestamptz, message_id uuid) returns timestamptz
+language sql immutable parallel safe
+return case when reason in ('scheduled', 'replay', 'retry') then due_at else postrider.id_time(message_id) end;
+comment on function postrider.overdue_since(text, timestamptz, uuid) is
+'Since when a delivery of postrider.pending that is due waits for its turn: since its message was emitted, but what was to be sent later, or again, since then. due_at of others begins anew whenever a worker has had them.';
+
 create table postrider.dead_letter (
 	message_id uuid not null,
 	endpoint_id integer not null,

@@ -15,6 +15,7 @@ language sql immutable parallel safe rows 40
 set search_path = pg_catalog, pg_temp
 as $$
 	values
+	('version', 'critical', 'The library and the SQL objects are of different versions: nothing is sent.'),
 	('launcher', 'critical', 'The process that starts the workers does not run.'),
 	('worker', 'critical', 'A worker does not run: nothing is sent, or nothing to its part of the endpoints.'),
 	('worker_error', 'critical', 'A worker ends in an error again and again.'),
@@ -36,6 +37,7 @@ as $$
 	('failing', 'warning', 'Requests to an endpoint, or calls of its function, fail for a minute and longer.'),
 	('throttled', 'warning', 'A receiver asked to wait, for a minute and longer.'),
 	('rate_limit', 'warning', 'The rate limit of an endpoint is too low for what waits.'),
+	('tenant_limit', 'warning', 'The rate limits of a tenant are too low for what waits.'),
 	('backlog', 'warning', 'Messages have been due for a quarter of an hour.'),
 	('mapping', 'warning', 'A mapping does not fit the messages that it got.'),
 	('template', 'warning', 'URL, headers or body of an endpoint cannot be made from the messages that it got.'),
@@ -139,9 +141,24 @@ set jit = off
 set enable_seqscan = off
 as $$
 #variable_conflict use_column
+declare
+	installed text;
 begin
 	if pg_is_in_recovery() then
 		return;					-- what a standby shows is the primary's to repair
+	end if;
+	select x.extversion into installed from pg_extension x where x.extname = 'postrider';
+	if installed <> postrider.library_version() then
+		-- What else there is cannot be asked: functions of another version may have other columns.
+		return query
+		select null::timestamptz, k.severity, k.kind, 'extension postrider', null::text,
+			format('the library that the server runs is version %s, the SQL objects of this database are version %s', postrider.library_version(), installed),
+			'The worker waits until they agree; messages can be emitted all the time, and none is lost.',
+			case when string_to_array(installed, '.')::integer[] < string_to_array(postrider.library_version(), '.')::integer[]
+				then 'alter extension postrider update;'
+				else format('-- Install version %s of the library, and restart the server.', installed) end
+		from postrider.problem_kinds() k where k.kind = 'version' and postrider.bound_tenant() is null;
+		return;
 	end if;
 	return query
 	select p.since, k.severity, p.kind, p.object, p.tenant, p.problem, nullif(p.detail, ''), p.remedy

@@ -1,5 +1,5 @@
--- Problems of endpoints: the first thing that is wrong with each, and what was given up.  Part of
--- postrider.problem.
+-- Problems of endpoints: the first thing that is wrong with each; of tenants, whose limits hold their
+-- endpoints up; and what was given up.  Part of postrider.problem.
 
 create function postrider.endpoint_problems(out since timestamptz, out kind text, out object text, out tenant text,
 	out problem text, out detail text, out remedy text)
@@ -16,24 +16,32 @@ begin
 	-- Endpoints: the first thing that is wrong with each.
 	standing as (
 		select e.*, s.failures, s.failing_since, s.last_error, s.last_error_code, s.last_error_at, s.breaker, s.open_until, s.blocked_until,
-			s.rate_used, coalesce(s.queued, 0) as queued, w.due_since, coalesce(h.has_pending, false) as has_pending, r.rate,
+			s.rate_used, coalesce(s.queued, 0) as queued, coalesce(h.has_pending, false) as has_pending, r.rate, r.tenant_rate,
+			coalesce(s.waits_for_tenant, false) as waits_for_tenant,
+			case when r.rate is null and r.tenant_rate is null then 100 else 1000 end as counted_to,
 			coalesce(s.last_error_at > coalesce(s.last_success_at, '-infinity'), false) as failed_last,
 			coalesce(s.breaker <> 'closed', false) as is_open,
 			coalesce(s.failures, 0) > 0 as is_failing
 		from postrider.endpoint e
 		left join status s on s.endpoint_id = e.id
-		left join lateral (select p.due_at as due_since from postrider.pending p
-			where p.endpoint_id = e.id and p.due_at <= now() order by p.due_at limit 1) w on true
 		-- Not EXISTS, which may become a hash of the whole table.
 		left join lateral (select true as has_pending from postrider.pending p where p.endpoint_id = e.id order by p.due_at limit 1) h on true
-		cross join lateral (select min(m[1]::double precision / nullif(extract(epoch from m[2]::interval), 0)) * coalesce(e.batch_size, 1) as rate
-			from unnest(s.rate_used) u cross join lateral regexp_match(u, ' of (\d+) in (.*)$') m) r),
+		-- Messages in a second, by its own limits and by those of its tenant.
+		cross join lateral (select min(l.rate) filter (where not l.of_tenant) * coalesce(e.batch_size, 1) as rate,
+				min(l.rate) filter (where l.of_tenant) * coalesce(e.batch_size, 1) as tenant_rate
+			from (select m[1]::double precision / nullif(extract(epoch from m[2]::interval), 0) as rate, u like '% of the tenant' as of_tenant
+				from unnest(s.rate_used) u cross join lateral regexp_match(regexp_replace(u, ' of the tenant$', ''), ' of (\d+) in (.*)$') m) l) r),
 	waiting as (
-		select s.*, o.overdue, s.queued + o.overdue as owed, (s.queued + o.overdue) / s.rate as rate_s
+		select s.*, d.overdue_since, o.overdue, s.queued + o.overdue as owed, (s.queued + o.overdue) / s.rate as rate_s,
+			(s.queued + o.overdue) / s.tenant_rate as tenant_rate_s
 		from standing s
-		cross join lateral (select case when s.due_since is null then 0 else
+		-- Since when they wait, as in endpoint_health: those that are due first say it.
+		cross join lateral (select min(postrider.overdue_since(p.reason, p.due_at, p.message_id)) as overdue_since
+			from (select p.reason, p.due_at, p.message_id from postrider.pending p
+				where p.endpoint_id = s.id and p.due_at <= now() order by p.due_at limit 20) p) d
+		cross join lateral (select case when d.overdue_since is null then 0 else
 			(select count(*) from (select from postrider.pending p where p.endpoint_id = s.id and p.due_at <= now() order by p.due_at
-				limit case when s.rate is null then 101 else 1001 end) x) end as overdue) o),
+				limit s.counted_to + 1) x) end as overdue) o),
 	endpoints as (
 		select w.*, case
 			when not w.enabled then case when w.disabled_reason is not null or w.has_pending then 'disabled' end
@@ -47,7 +55,7 @@ begin
 			when w.blocked_until > now() + interval '1 minute' then 'throttled'
 			when w.is_failing and w.failing_since < now() - interval '1 minute' then 'failing'
 			when w.rate_s > 600 then 'rate_limit'
-			when w.due_since < now() - interval '15 minutes' then 'backlog' end as kind,
+			when w.overdue_since < now() - interval '15 minutes' and not w.waits_for_tenant then 'backlog' end as kind,
 			case when w.last_error like '%; postrider.attempt has the error' then coalesce((
 				select postrider.readable_error(a.error_code, a.error)
 				from (select p.message_id from postrider.pending p where p.endpoint_id = w.id order by p.due_at limit 20) p
@@ -56,8 +64,8 @@ begin
 			format('update postrider.endpoint set url = <''the right URL''> where name = %L;', w.name) as set_url,
 			format('select postrider.pause(%1$L); select pg_sleep(1); select postrider.resume(%1$L);', w.name) as try_now,
 			coalesce(to_char(w.open_until, 'HH24:MI:SS TZ'), 'once') as next_try,
-			case when w.queued + w.overdue > 0 then format('%s%s wait.', case when w.rate is null and w.overdue > 100 or w.overdue > 1000 then 'More than ' else '' end,
-				case w.queued + w.overdue when 1 then '1 message' else w.queued + w.overdue - (w.rate is null and w.overdue > 100 or w.overdue > 1000)::integer || ' messages' end) end as owed_text
+			case when w.owed > 0 then format('%s%s wait.', case when w.overdue > w.counted_to then 'More than ' else '' end,
+				case w.owed when 1 then '1 message' else w.owed - (w.overdue > w.counted_to)::integer || ' messages' end) end as owed_text
 		from waiting w),
 	changes as (
 		select e.id, c.role, c.changed_at
@@ -70,7 +78,7 @@ begin
 		where e.kind in ('paused', 'disabled')),
 	of_endpoints as (
 		select case when e.kind = 'paused' then e.paused_at when e.kind = 'disabled' then c.changed_at
-				when e.kind in ('rate_limit', 'backlog') then e.due_since
+				when e.kind in ('rate_limit', 'backlog') then e.overdue_since
 				when e.kind = 'throttled' then e.last_error_at else coalesce(e.failing_since, e.last_error_at) end as since,
 			e.kind, format('endpoint %s', e.name) as object, e.tenant,
 			case e.kind
@@ -85,12 +93,12 @@ begin
 				when 'throttled' then format('the receiver asked to wait until %s', to_char(e.blocked_until, 'YYYY-MM-DD HH24:MI:SS TZ'))
 				when 'failing' then format('%s requests in a row have failed: %s', e.failures, e.error)
 				when 'rate_limit' then format('at its rate limit what waits takes %s', postrider.about(make_interval(secs => e.rate_s)))
-				else format('messages have been due for %s', postrider.about(now() - e.due_since)) end as problem,
+				else format('messages have been due for %s', postrider.about(now() - e.overdue_since)) end as problem,
 			concat_ws(' ',
 				case when e.kind in ('paused', 'disabled') and c.role is not null then
 					format('By %s.', c.role) end,
 				case when e.kind in ('paused', 'disabled') and e.has_pending then 'Messages are held for it.' end,
-				case when e.kind = 'rate_limit' then format('Used: %s.', array_to_string(e.rate_used, ', ')) end,
+				case when e.kind = 'rate_limit' then format('Used: %s.', (select string_agg(u, ', ') from unnest(e.rate_used) u where u not like '% of the tenant')) end,
 				case when e.kind not in ('paused', 'disabled') then e.owed_text end,
 				case when e.kind in ('dns', 'tls', 'breaker') and e.is_open then format('The circuit breaker is open: the next try is at %s.', e.next_try) end) as detail,
 			case e.kind
@@ -117,12 +125,29 @@ begin
 				else format(E'-- The receiver takes less than comes.  If it can take more at a time:\nupdate postrider.endpoint set max_in_flight = %s where name = %L;',
 					e.max_in_flight * 4, e.name) end as remedy
 		from endpoints e left join changes c on c.id = e.id
-		where e.kind is not null)
-	select * from of_endpoints;
+		where e.kind is not null),
+	of_tenants as (
+		select min(w.overdue_since) as since, 'tenant_limit' as kind, format('tenant %s', w.tenant) as object, w.tenant,
+			case when sum(w.tenant_rate_s) > 600 then format('at the rate limits of the tenant what waits takes %s', postrider.about(make_interval(secs => sum(w.tenant_rate_s))))
+				else format('because of the rate limits of the tenant messages have been due for %s', postrider.about(now() - min(w.overdue_since))) end as problem,
+			format('Used: %s. %s%s messages wait, for %s.',
+				(select string_agg(distinct replace(u, ' of the tenant', ''), ', ') from unnest((array_agg(w.rate_used))[1:1]) u where u like '% of the tenant'),
+				case when bool_or(w.overdue > w.counted_to) then 'More than ' else '' end, sum(w.owed),
+				case when count(*) > 5 then count(*) || ' endpoints' when count(*) = 1 then 'endpoint ' || min(w.name)
+					else 'endpoints ' || string_agg(w.name, ', ' order by w.name) end) as detail,
+			format(E'-- If it may send more (those who are bound to no tenant decide):\nupdate postrider.tenant set rate_limits = <''limits''> where name = %1$L;\n'
+				'-- If not all of it need be sent:\n-- select postrider.cancel(tenant => %1$L, topic => <''topic''>);', w.tenant) as remedy
+		from waiting w
+		where w.waits_for_tenant and w.enabled and w.paused_at is null and not w.is_open
+		group by w.tenant
+		having sum(w.tenant_rate_s) > 600 or min(w.overdue_since) < now() - interval '15 minutes')
+	select * from of_endpoints
+	union all
+	select * from of_tenants;
 end
 $$;
 comment on function postrider.endpoint_problems() is
-'What is wrong with endpoints: of each the first that is. Part of postrider.problem.';
+'What is wrong with endpoints: of each the first that is; and which tenants wait because of their limits. Part of postrider.problem.';
 
 -- The newest 101 of each endpoint.
 create function postrider.dead_letter_problems(out since timestamptz, out kind text, out object text, out tenant text,

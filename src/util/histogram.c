@@ -64,8 +64,8 @@ postrider_duration_buckets(PG_FUNCTION_ARGS)
 										  sizeof(float4), true, TYPALIGN_INT));
 }
 
-static int64 *
-counts_of(ArrayType *array)
+int64 *
+postrider_histogram_numbers(ArrayType *array)
 {
 	Size		offset = ARR_HASNULL(array) ? (Size) array->dataoffset : ARR_OVERHEAD_NONULLS(1);
 
@@ -95,63 +95,68 @@ postrider_add_counts(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 	{
 		/* The executor copies it to where the state of the aggregate lives. */
-		(void) counts_of(PG_GETARG_ARRAYTYPE_P(1));
+		(void) postrider_histogram_numbers(PG_GETARG_ARRAYTYPE_P(1));
 		PG_RETURN_ARRAYTYPE_P(PG_GETARG_ARRAYTYPE_P_COPY(1));
 	}
 	if (PG_ARGISNULL(1))
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	sum = is_aggregate ? PG_GETARG_ARRAYTYPE_P(0) : PG_GETARG_ARRAYTYPE_P_COPY(0);
-	counts = counts_of(sum);
-	added = counts_of(PG_GETARG_ARRAYTYPE_P(1));
+	counts = postrider_histogram_numbers(sum);
+	added = postrider_histogram_numbers(PG_GETARG_ARRAYTYPE_P(1));
 	for (int i = 0; i < HISTOGRAM_BUCKETS; i++)
 		counts[i] += added[i];
 	PG_RETURN_ARRAYTYPE_P(sum);
 }
 
-/*
- * SQL: postrider.percentile(): the time that this share of all does not exceed,
- * as if within a bucket times were spread evenly; the last bucket that has any ends at
- * the longest time, if that is given.
- */
+bool
+postrider_histogram_percentile(const int64 *counts, double share, double longest_ms,
+							   float4 *time_ms)
+{
+	double		wanted;
+	double		below = 0;
+	int64		total = 0;
+
+	for (int i = 0; i < HISTOGRAM_BUCKETS; i++)
+		total += counts[i];
+	wanted = share * total;
+	for (int i = 0; i < HISTOGRAM_BUCKETS; i++)
+	{
+		double		lower = i == 0 ? 0 : bounds[i - 1];
+		double		upper = i == HISTOGRAM_BUCKETS - 1 ? INFINITY : bounds[i];
+
+		if (counts[i] > 0 && below + counts[i] >= wanted)
+		{
+			upper = Max(lower, Min(upper, longest_ms));
+			if (isinf(upper))
+				upper = lower;
+			*time_ms = (float4) (lower + (upper - lower) * Max(wanted - below, 0) / counts[i]);
+			return true;
+		}
+		below += counts[i];
+	}
+	return false;
+}
+
+/* SQL: postrider.percentile() */
 Datum
 postrider_percentile(PG_FUNCTION_ARGS)
 {
 	const int64 *counts;
-	float8		share;
-	float8		longest;
-	float8		wanted;
-	float8		below = 0;
-	int64		total = 0;
+	double		share;
+	float4		time_ms;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
-	counts = counts_of(PG_GETARG_ARRAYTYPE_P(0));
+	counts = postrider_histogram_numbers(PG_GETARG_ARRAYTYPE_P(0));
 	share = PG_GETARG_FLOAT8(1);
 	if (!(share >= 0 && share <= 1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("share must be between 0 and 1"),
 				 errhint("0.95 gives the 95th percentile.")));
-	for (int i = 0; i < HISTOGRAM_BUCKETS; i++)
-		total += counts[i];
-	if (total == 0)
+	if (!postrider_histogram_percentile(counts, share,
+										PG_ARGISNULL(2) ? INFINITY : PG_GETARG_FLOAT4(2),
+										&time_ms))
 		PG_RETURN_NULL();
-	longest = PG_ARGISNULL(2) ? INFINITY : PG_GETARG_FLOAT4(2);
-	wanted = share * total;
-	for (int i = 0; i < HISTOGRAM_BUCKETS; i++)
-	{
-		float8		lower = i == 0 ? 0 : bounds[i - 1];
-		float8		upper = i == HISTOGRAM_BUCKETS - 1 ? INFINITY : bounds[i];
-
-		if (counts[i] > 0 && below + counts[i] >= wanted)
-		{
-			upper = Max(lower, Min(upper, longest));
-			if (isinf(upper))
-				upper = lower;
-			PG_RETURN_FLOAT4((float4) (lower + (upper - lower) *
-									   Max(wanted - below, 0) / counts[i]));
-		}
-		below += counts[i];
-	}
-	PG_RETURN_NULL();
+	PG_RETURN_FLOAT4(time_ms);
 }

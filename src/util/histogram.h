@@ -31,4 +31,15 @@ extern void postrider_histogram_add(Histogram *histogram, double time_ms);
 /* The counts as a bigint[], palloc'd. */
 extern ArrayType *postrider_histogram_counts(const Histogram *histogram);
 
+/* The HISTOGRAM_BUCKETS numbers in such an array; ereport(ERROR) if it is no such array. */
+extern int64 *postrider_histogram_numbers(ArrayType *counts);
+
+/*
+ * The time that this share of all does not exceed, as if within a bucket times were
+ * spread evenly; the last bucket that has any ends at the longest time (INFINITY: that
+ * is not known).  False where nothing was counted.
+ */
+extern bool postrider_histogram_percentile(const int64 *counts, double share,
+										   double longest_ms, float4 *time_ms);
+
 #endif							/* POSTRIDER_HISTOGRAM_H */

@@ -111,23 +111,26 @@ postrider_id_unix_ms(const pg_uuid_t *id)
 	return ms;
 }
 
+#define UNIX_TO_POSTGRES_EPOCH_MS \
+	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * 86400 * 1000)
+
+TimestampTz
+postrider_id_timestamp(const pg_uuid_t *id)
+{
+	return (postrider_id_unix_ms(id) - UNIX_TO_POSTGRES_EPOCH_MS) * 1000;
+}
+
 int
 postrider_id_compare(const pg_uuid_t *a, const pg_uuid_t *b)
 {
 	return memcmp(a->data, b->data, UUID_LEN);
 }
 
-#define UNIX_TO_POSTGRES_EPOCH_MS \
-	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * 86400 * 1000)
-
 /* SQL: postrider.id_time(uuid) */
 Datum
 postrider_id_time(PG_FUNCTION_ARGS)
 {
-	pg_uuid_t  *id = PG_GETARG_UUID_P(0);
-	int64		ms = postrider_id_unix_ms(id) - UNIX_TO_POSTGRES_EPOCH_MS;
-
-	PG_RETURN_TIMESTAMPTZ(ms * 1000);
+	PG_RETURN_TIMESTAMPTZ(postrider_id_timestamp(PG_GETARG_UUID_P(0)));
 }
 
 /* SQL: postrider.id_floor(timestamptz) */

@@ -44,6 +44,9 @@ extern void postrider_id_advance(const pg_uuid_t *id);
 /* Milliseconds since 1970 in an id. */
 extern int64 postrider_id_unix_ms(const pg_uuid_t *id);
 
+/* When the id was given out, to the millisecond. */
+extern TimestampTz postrider_id_timestamp(const pg_uuid_t *id);
+
 /* Compares as the uuid type does. */
 extern int	postrider_id_compare(const pg_uuid_t *a, const pg_uuid_t *b);
 

@@ -68,6 +68,7 @@ typedef struct WorkerSlot
 	pid_t		held_by;		/* backend that needs the database for itself:
 								 * no start while it lives */
 	int			failures;		/* ends in error in a row */
+	int64		starts;			/* of workers that attached */
 	TimestampTz start_after;	/* for SLOT_WANTED */
 	TimestampTz state_since;
 	char		last_error[POSTRIDER_ERROR_SIZE];	/* "" if none */

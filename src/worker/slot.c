@@ -139,6 +139,7 @@ postrider_slot_attach(int index)
 		{
 			slot->pid = MyProcPid;
 			slot->latch = MyLatch;
+			slot->starts++;
 			postrider_counters_init(&slot->counters);
 			postrider_slot_change(slot, SLOT_RUNNING, now);
 			my_slot = slot;

@@ -19,7 +19,7 @@
 #include "worker/shmem.h"
 #include "worker/slot.h"
 
-#define STATUS_COLUMNS 16
+#define STATUS_COLUMNS 17
 
 PG_FUNCTION_INFO_V1(postrider_worker_status);
 
@@ -150,6 +150,7 @@ put_row(ReturnSetInfo *result, const SlotCopy *copy, bool sees_payloads)
 	nulls[column] = slot->pid == 0;
 	values[column++] = Float4GetDatum(copy->loop_max_ms);
 	values[column++] = BoolGetDatum(copy->is_behind);
+	values[column++] = Int64GetDatum(slot->starts);
 	Assert(column == STATUS_COLUMNS);
 
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);

@@ -94,6 +94,10 @@ is(sql("select string_agg(c.relname, ' ' order by c.relname) from pg_class c whe
 unlike(as('acme', 'select * from pg_stats where schemaname = \'postrider\''), qr/beta/, 'statistics of the planner say nothing');
 is(as('acme', 'select * from postrider.worker; select * from postrider.progress; select * from postrider.worker_status()'), '', 'counts of all are for those of nobody');
 is(as('acme', 'select count(*) from postrider.unwritten_stats() u where u.endpoint_id not in (select id from postrider.endpoint)'), 0, 'nor are figures of the minute those of others');
+for my $of ("w.waiting > 0) from postrider.endpoint_waiting(id) w", "w.success_share_1h is not null) from postrider.endpoint_windows(id, null, null, null, null, null) w")
+{
+	is(as('acme', "select count(*) from generate_series(1, 100) id where (select bool_or($of) and id not in (select e.id from postrider.endpoint e)"), 0, 'nor is what waits for others, or how their attempts went');
+}
 is(as('acme', 'select count(*) from postrider.endpoint_status()'), sql("select count(*) from postrider.endpoint_status() s join postrider.endpoint e on e.id = s.endpoint_id where e.tenant = 'acme'"), 'how endpoints stand is filtered by the function');
 
 # What runs with more than the caller's rights, or reads tables without looking at them: each such function

@@ -72,7 +72,9 @@ ok(wait_for('select count(*) from postrider.unwritten_stats()', 2), 'two endpoin
 is(as_acme('select count(*) from postrider.unwritten_stats()'), 1, 'of which it sees its own');
 
 # Workers
-is(sql("select state, memory_bytes between 100000 and 100000000, loop_ms >= 0, loop_max_ms >= loop_ms, lag_messages, lag from postrider.worker"), 'running|t|t|t|0|00:00:00', 'the worker is not behind');
+is(sql("select state, memory_bytes between 100000 and 100000000, loop_ms >= 0, loop_max_ms >= loop_ms, lag_messages, lag, starts from postrider.worker"), 'running|t|t|t|0|00:00:00|1', 'the worker is not behind, and has been started once');
+sql('select pg_terminate_backend(pid) from postrider.worker');
+ok(wait_for("select state || starts from postrider.worker", 'running2'), 'and once more when it has ended');
 my $pid = sql('select pid from postrider.worker');
 sql("begin; select postrider.emit('t.b', '1') from generate_series(1, 50); prepare transaction 'open'");
 ok(wait_for('select lag_messages from postrider.worker', 0), 'what is not committed is no lag');
@@ -97,6 +99,20 @@ ok(wait_for('select count(*) from postrider.pending', 0), 'and ends');
 ok(wait_for('select sum(queued) + sum(in_flight) from postrider.worker', 0), 'all is delivered');
 sql("update postrider.endpoint set enabled = false where name = 'other'; select postrider.emit('t.c', '1')");
 ok(wait_for("select waiting || ' ' || (oldest_waiting_at > now() - interval '5 minutes') from postrider.endpoint_health where endpoint = 'other'", '1 true'), 'since when the oldest waits');
+
+is(sql("select overdue_since is null from postrider.endpoint_health where endpoint = 'other'"), 't', 'what is held is not overdue');
+my $pending = "insert into postrider.pending (message_id, endpoint_id, due_at, reason) select postrider.id_floor(now() - interval '3 hours'), id, now()";
+my $ages = "select date_trunc('minute', now() - oldest_waiting_at) || ' ' || coalesce(date_trunc('minute', now() - overdue_since)::text, '-') from postrider.endpoint_health where endpoint = 'other'";
+sub ages { return sql("begin; delete from postrider.pending; $pending $_[0] from postrider.endpoint where name = 'other'; $ages; rollback"); }
+is(ages("- interval '1 minute', 'overflow'"), '03:00:00 03:00:00', 'a delivery waits since its message was emitted, although a worker has had it a minute ago');
+is(ages("+ interval '1 minute', 'retry'"), '03:00:00 -', 'one that is tried again as well, but it is not overdue');
+is(ages("- interval '1 minute', 'retry'"), '03:00:00 00:01:00', 'until it is due');
+is(ages("- interval '1 minute', 'scheduled'"), '00:01:00 00:01:00', 'what is sent later waits since then');
+is(ages("- interval '2 minutes', 'replay'"), '00:02:00 00:02:00', 'and so does what is sent again');
+is(sql("begin; delete from postrider.pending; $pending + interval '1 minute', 'scheduled' from postrider.endpoint where name = 'other'; select oldest_waiting_at is null and waiting = 1 from postrider.endpoint_health where endpoint = 'other'; rollback"), 't', 'before that it does not wait');
+my $foreign = "from generate_series(1, 2) e (id) where id not in (select e.id from postrider.endpoint e)";
+is(as_acme("select (postrider.endpoint_waiting(id)).waiting $foreign"), 0, 'who is bound hears nothing of what waits for others');
+is(as_acme("select (postrider.endpoint_windows(id, null, null, null, null, null)).p50_ms_1h is null $foreign"), 't', 'nor how their attempts went');
 
 # Retention
 sql("insert into postrider.delivery_stats (minute, endpoint_id, duration_counts, latency_counts) select now() - interval '2 days' - n * interval '1 minute', 1, array_fill(0, array[20]), array_fill(0, array[20]) from generate_series(1, 6000) n;

@@ -145,6 +145,15 @@ sql('alter table postrider.endpoint_state_x rename to endpoint_state');
 remedy($row);
 ok((PostriderTest::wait_until { sql("select state from postrider.worker") eq 'running' } 'it runs'), 'when its cause is repaired the worker runs');
 
+# --- Another version of the SQL objects
+my $version = sql('select postrider.library_version()');
+sql(q(alter extension postrider update to '9.9.9'));
+$row = problem('version', 'extension postrider', qr/server runs is version \Q$version\E, the SQL objects of this database are version 9\.9\.9/);
+is(sql('select count(*) from postrider.problem'), 1, 'and nothing else is asked');
+like($row->{remedy}, qr/^-- Install version 9\.9\.9 of the library, and restart the server\./, 'its remedy is for who installs');
+sql("alter extension postrider update to '$version'");
+gone('version');
+
 # --- The launcher, which comes back by itself
 $database = 'postgres';
 sql("select pg_terminate_backend(pid) from pg_stat_activity where backend_type = 'postrider launcher'");
@@ -165,7 +174,7 @@ kill 'STOP', $worker;
 send_to('well');
 sql("insert into postrider.pending (message_id, endpoint_id, due_at, reason) select postrider.id_floor(now() - interval '19 minutes'), id, now() - interval '16 minutes', 'overflow' from postrider.endpoint where name = 'well'");
 $row = problem('worker_lag', 'worker 0', qr/\d seconds behind.*does not get on/);
-my $backlog = problem('backlog', 'endpoint well', qr/due for 16 minutes.*1 message wait/);
+my $backlog = problem('backlog', 'endpoint well', qr/due for 19 minutes.*1 message wait/);
 remedy($backlog);
 remedy($row);
 kill 'CONT', $worker;
@@ -249,6 +258,16 @@ remedy($row);
 gone($_) for qw(proxy template disabled certificate);
 gone('dead_letters', 'endpoint function');
 sql("delete from postrider.endpoint where name in ('refused', 'busy', 'behind')");
+
+# --- A tenant at its limit
+sql("insert into postrider.tenant (name, rate_limits) values ('acme', '2 per hour')");
+sql("delete from postrider.subscription where endpoint = 'acme.crm'; insert into postrider.subscription (topic, endpoint) values ('a.c', 'acme.crm');
+	select count(*) from (select postrider.emit('a.c', to_jsonb(n), tenant => 'acme') from generate_series(1, 20) n) x");
+$row = problem('tenant_limit', 'tenant acme', qr/at the rate limits of the tenant what waits takes \d+ hours Used: [12] of 2 in 01:00:00\. 1\d messages wait, for endpoint acme\.crm\./);
+is(as('acme', 'select string_agg(kind || object, $$,$$) from postrider.problem'), 'tenant_limittenant acme', 'it sees that itself');
+remedy($row, "'limits'" => "'1000 per s'");
+gone('tenant_limit');
+sql("delete from postrider.tenant");
 
 # --- The guard
 endpoint('inside', $receiver->url('/ok/inside'));

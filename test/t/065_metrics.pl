@@ -21,7 +21,7 @@ sub metrics { return sql("select postrider.metrics(" . ($_[0] // '') . ")"); }
 sub as { my ($role, $query) = @_; my ($out, $err); $node->psql('postgres', $query, extra_params => [ '-U', $role ], stdout => \$out, stderr => \$err, on_error_stop => 0); return "$out$err"; }
 
 # Without what changes while nothing happens.
-sub steady { return $_[0] =~ s/^(postrider_endpoint_(?:overdue_seconds|rate_used_ratio)\{.*\} ).*/$1/mgr; }
+sub steady { return $_[0] =~ s/^(postrider_(?:endpoint_(?:overdue_seconds|oldest_waiting_seconds|rate_used_ratio)|worker_(?:lag|loop|memory)_\w+)\{.*\} ).*/$1/mgr; }
 
 # Names as nobody should choose them.
 my @hostile = ('quote " and \\ and \\n', '{a="b",c!=~} # EOF', '# EOF', 'ünïcödé 🚀 ‮rtl', "'; drop schema postrider; --", '\\', '"');
@@ -52,7 +52,7 @@ my $totals = "select string_agg(concat_ws(' ', m.endpoint, o.outcome, o.n), E'\\
 	cross join lateral (values ('delivered', m.delivered), ('dead', m.dead), ('retry', m.retried), ('expired', m.expired)) o (outcome, n) where o.n > 0";
 is(sql($totals), sql($outcomes), 'running totals are what the attempts say');
 is(sql("select recovered from postrider.metric_delivery where endpoint = 'again'"), 20, 'with deliveries that failed before');
-ok(PostriderTest::wait_for($node, 'select messages from postrider.message_total', sql('select count(*) from postrider.message'), 120), 'and all messages, when what was read with them is sent or set aside');
+ok(PostriderTest::wait_for($node, 'select messages - (select count(*) from postrider.message) from postrider.message_total', 0, 120), 'and all messages, when what was read with them is sent or set aside');
 my $before = sql($totals);
 sql("select postrider.expire_stats('0'), postrider.expire_stats('0')");
 is(sql('select count(*) from postrider.delivery_stats'), 0, 'when the statistics are deleted');
@@ -109,7 +109,7 @@ sub now_and_there
 	my ($families) = PostriderMonitor::parse(metrics());
 	my %here = map { %{ $_->{samples} } } @$families;
 	my $there = $prometheus->samples;
-	delete @$_{ grep { /overdue|rate_used/ } keys %$_ } for \%here, $there;
+	delete @$_{ grep { /overdue|oldest|rate_used|worker_(?:lag|loop|memory)/ } keys %$_ } for \%here, $there;
 	return (\%here, $there);
 }
 my ($here, $there);
@@ -128,6 +128,11 @@ cmp_ok(figure('postrider_endpoint_rate_used_ratio{endpoint="crm"}'), '>', 0, 'th
 is(figure('count(postrider_endpoint_rate_used_ratio)'), 1, 'where there is one');
 is(figure('postrider_secret_expiry_timestamp_seconds{tenant="acme"}'), 1893553445, 'the secret that expires');
 is(figure('postrider_worker_up{shard="0"}'), 1, 'the worker is up');
+is(figure('postrider_worker_starts_total{shard="0"}'), 1, 'and was started once');
+cmp_ok(figure('postrider_worker_memory_bytes{shard="0"}'), '>', 100_000, 'it has some memory');
+cmp_ok(figure('postrider_worker_loop_max_seconds'), '>=', figure('postrider_worker_loop_seconds'), 'and its loop takes some time');
+is(figure('postrider_worker_lag_messages') . figure('postrider_worker_lag_seconds'), '00', 'it is not behind');
+cmp_ok(figure('postrider_endpoint_oldest_waiting_seconds{endpoint="ill"}'), '>', 0, 'what waits has an age');
 is(figure('postrider_partitions_ahead'), 3, 'partitions are there for three days');
 is(figure('postrider_build_info'), 1, 'versions are there');
 like(figure('sum(postrider_deliveries_total)'), qr/^20[01]\z/, 'all deliveries, the last one within a minute');
@@ -136,6 +141,16 @@ is(figure('postrider_attempt_duration_seconds_count{endpoint="again"}'), 40, 'at
 is(figure('sum by (endpoint) (postrider_message_latency_seconds_bucket{endpoint="again", le="+Inf"})'), 20, 'deliveries in the other');
 cmp_ok(figure('histogram_quantile(0.5, sum by (le) (postrider_message_latency_seconds_bucket))'), '<', 60, 'from which Prometheus makes a median');
 is(figure('postrider_problem_objects{kind="breaker"}'), sql("select count(*) from postrider.problem where kind = 'breaker'"), 'problems by kind');
+
+# A worker that hangs is seen, and so is one that ended.
+my $pid = sql('select pid from postrider.worker');
+kill 'STOP', $pid;
+sql("select postrider.emit('t.x', '1') from generate_series(1, 7)");
+ok((PostriderTest::wait_until { figure('postrider_worker_lag_messages') eq '7' && figure('postrider_worker_lag_seconds') > 0 } 'it is behind'), 'Prometheus sees that a worker is behind');
+kill 'CONT', $pid;
+ok((PostriderTest::wait_until { figure('postrider_worker_lag_messages') eq '0' } 'it has caught up'), 'until it has caught up');
+sql("select pg_terminate_backend($pid)");
+ok((PostriderTest::wait_until { figure('postrider_worker_starts_total') eq '2' } 'it is started'), 'that one was started anew is counted');
 
 done_testing();
 $node->stop;

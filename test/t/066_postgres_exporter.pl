@@ -41,7 +41,7 @@ sub figures
 	my ($families) = PostriderMonitor::parse(sql('select postrider.metrics()'));
 	my %here = map { %{ $_->{samples} } } @$families;
 	my $there = $prometheus->samples;
-	delete @$_{ grep { /overdue|rate_used/ } keys %$_ } for \%here, $there;
+	delete @$_{ grep { /overdue|oldest|rate_used|worker_(?:lag|loop|memory)/ } keys %$_ } for \%here, $there;
 	return (\%here, $there);
 }
 my ($here, $there) = ({}, {});
@@ -51,6 +51,9 @@ cmp_ok(scalar(keys %$here), '>', 150, 'there is much to compare');
 is_deeply($there, $here, 'the exporter has the figures of metrics()');
 is(($prometheus->query('pg_exporter_last_scrape_error'))[0]{value}[1], 0, 'and no query fails');
 is(($prometheus->query('sum(postrider_deliveries_total)'))[0]{value}[1], $here->{q(postrider_deliveries_total{"endpoint":"crm","outcome":"delivered","tenant":"acme"})} + 30, 'as many deliveries as there were');
+
+is(($prometheus->query("postrider_worker_$_"))[0]{value}[1] >= 0, 1, "worker_$_") for qw(lag_messages lag_seconds loop_seconds loop_max_seconds);
+cmp_ok(($prometheus->query('postrider_worker_memory_bytes'))[0]{value}[1], '>', 100_000, 'memory of the worker');
 
 # Types and help are those of metrics().
 my %help = map { split /\|/, $_, 2 } split /\n/, sql("select name || case type when 'counter' then '_total' when 'info' then '_info' else '' end
@@ -65,6 +68,11 @@ my ($status, $output) = PostriderMonitor::run_command('', 'promtool', 'check', '
 is($status, 0, 'rules are valid') or diag($output);
 ($status, $output) = PostriderMonitor::run_command('', 'promtool', 'test', 'rules', "$monitoring/test/prometheus_rules_test.yaml");
 is($status, 0, 'and alert when they should') or diag($output);
+for my $statement (map { /(select \* from postrider\.problem where [^;"]*)/ } read_file("$monitoring/prometheus_rules.yaml") =~ /^\s*description: "(.*)"$/mg)
+{
+	next if $statement !~ /labels\.(?:endpoint|kind)/;
+	cmp_ok(sql("select count(*) from ($statement) x" =~ s/\{\{ \$labels\.endpoint \}\}/picky/gr =~ s/\{\{ \$labels\.kind \}\}/dead_letters/gr), '>', 0, "$statement finds it");
+}
 my %sample = map { /^(\w+)\|(\w+)$/ } split /\n/, sql("select name || v.suffix || '|' || type from postrider.metric_families(), unnest(case type when 'counter' then '{_total}'::text[]
 	when 'info' then '{_info}' when 'histogram' then '{_bucket,_sum,_count}' else array[''] end) v (suffix)");
 my $rules = read_file("$monitoring/prometheus_rules.yaml");
