@@ -93,9 +93,9 @@ sql("create role eye login; grant postrider_reader to eye; create role acme logi
 	insert into postrider.endpoint (name, url, tenant) select t || '.crm', '" . $receiver->url('/ok/crm') . "', t from unnest('{acme,beta}'::text[]) t;
 	insert into postrider.mapping (name, definition) values ('m', '{\"fields\": [{\"to\": \"total\", \"from\": \"\$.total\", \"type\": \"integer\"}]}');
 	insert into postrider.subscription (topic, endpoint, mapping) values ('a.b', 'beta.crm', 'm'), ('a.b', 'acme.crm', 'm');
-	select postrider.emit('a.b', '{\"total\": \"planted\"}', tenant => t) from unnest('{acme,beta}'::text[]) t;
-	select postrider.pause('beta.crm'); alter table orders disable trigger all");
+	select postrider.emit('a.b', '{\"total\": \"planted\"}', tenant => t) from unnest('{acme,beta}'::text[]) t");
 problem('mapping', 'mapping m of endpoint beta.crm', qr/"planted" is not an integer/);
+sql("select postrider.pause('beta.crm'); alter table orders disable trigger all");
 like(as('eye', "select problem || detail from postrider.problem where kind = 'mapping'"), qr/field total.*withheld/, 'who may not see payloads sees which field, and not the error');
 unlike(as('eye', 'select * from postrider.problem'), qr/planted|ERROR/, 'and nothing of it elsewhere');
 is(as('acme', 'select string_agg(kind || object, $$,$$) from postrider.problem'), 'mappingmapping m of endpoint acme.crm', 'who is bound to a tenant sees its own problems');

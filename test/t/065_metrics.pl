@@ -145,11 +145,11 @@ is(figure('postrider_problem_objects{kind="breaker"}'), sql("select count(*) fro
 # A worker that hangs is seen, and so is one that ended.
 my $pid = sql('select pid from postrider.worker');
 kill 'STOP', $pid;
-sql("select postrider.emit('t.x', '1') from generate_series(1, 7)");
+as('postgres', "select postrider.emit('t.x', '1') from generate_series(1, 7)");
 ok((PostriderTest::wait_until { figure('postrider_worker_lag_messages') eq '7' && figure('postrider_worker_lag_seconds') > 0 } 'it is behind'), 'Prometheus sees that a worker is behind');
 kill 'CONT', $pid;
 ok((PostriderTest::wait_until { figure('postrider_worker_lag_messages') eq '0' } 'it has caught up'), 'until it has caught up');
-sql("select pg_terminate_backend($pid)");
+as('postgres', "select pg_terminate_backend($pid)");
 ok((PostriderTest::wait_until { figure('postrider_worker_starts_total') eq '2' } 'it is started'), 'that one was started anew is counted');
 
 done_testing();
