@@ -1,4 +1,5 @@
-# While nothing happens, nothing is run: no transaction, no WAL.
+# While nothing happens, nothing is run: no transaction, no WAL.  Only alerts are looked
+# at every 15 seconds, while there are any.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -7,7 +8,7 @@ use PostriderTest;
 use Test::More;
 use Time::HiRes qw(sleep);
 
-my $node = PostriderTest::node('idle', conf => "autovacuum = off\npostrider.workers = 2\n");
+my $node = PostriderTest::node('idle', conf => "autovacuum = off\npostrider.workers = 2\npostrider.alert_interval = 0\n");
 my $receiver = PostriderTest::Receiver->start;
 
 sub sql { return $node->safe_psql('template1', $_[0]); }
