@@ -53,7 +53,7 @@ my $differences = "with counted as ($counted), kept as ($kept)
 
 emit_all(40);
 ok(wait_for($not_settled, 0), 'deliveries end');
-$node->restart('fast');
+$node->restart;
 is(sql($differences), '', 'what the worker had counted when it was stopped is in the table, and as the attempts say');
 is(sql("select string_agg(e.name, ' ' order by e.name) from postrider.endpoint e join postrider.delivery_stats s on s.endpoint_id = e.id
 	where e.name = 'ok' and s.delivered > 0 or e.name = 'recovers' and s.recovered = 40 or e.name = 'refused' and s.dead = 40 and s.exhausted = 0
@@ -71,7 +71,7 @@ sql("update postrider.endpoint set paused_at = now() where name = 'ok'; select p
 ok(wait_for("select count(*) from postrider.pending", 1), 'one waits');
 sql("delete from postrider.endpoint where name = 'ok'");
 ok(wait_for("select count(*) from postrider.attempt where error_code = 'endpoint_deleted'", 1), 'and is called off when its endpoint goes');
-$node->restart('fast');
+$node->restart;
 is(sql($differences), '', 'after the next restart the sums are right again');
 is(sql("select sum(superseded) > 0 from postrider.delivery_stats"), 't', 'what was superseded counts');
 is(sql("select sum(messages) from postrider.message_stats"), sql('select count(*) from postrider.message'), 'nothing that was read again counts twice');

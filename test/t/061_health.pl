@@ -40,13 +40,13 @@ is(sql("select p99_ms_1h > 500 and p50_ms_1h < 500 from postrider.endpoint_healt
 is(sql("select success_share_1h from postrider.endpoint_health where endpoint = 'other'"), 1, 'another endpoint is well');
 
 # Written.
-$node->restart('fast');
+$node->restart;
 ok(wait_for($health, '0.80 0.80 0.80'), 'a restart changes none of it');
 is(sql($percentiles), '', 'percentiles neither');
 is(sql('select count(*) from postrider.unwritten_stats()'), 0, 'as it is in the table');
 my $kept = "select string_agg(s::text, ' ' order by s.minute, s.endpoint_id) from postrider.delivery_stats s";
 my $before = sql($kept);
-$node->restart('fast');
+$node->restart;
 is(sql($kept), $before, 'a worker with nothing to count writes nothing');
 is(sql("update postrider.delivery_stats set minute = minute - interval '3 minutes' returning 1") =~ /1/, 1, 'three minutes later');
 is(sql("select success_share_1m is null and success_share_5m is not null and p50_ms_1m is null and p50_ms_1h is not null
@@ -58,7 +58,7 @@ sub topic_row { return sql("select topic, description, messages_1m, messages_5m,
 is(topic_row(), "t.a||25|25|25|25|t|2\nt.unused|nothing yet|0|0|0|0|f|1", 'topics have their messages');
 sql("select postrider.emit('t.a', '1', tenant => 'acme') from generate_series(1, 3)");
 ok(wait_for("select count(*) from postrider.attempt", 56), 'more messages');
-$node->restart('fast');
+$node->restart;
 is(sql("select string_agg(total_messages::text, ' ' order by minute) from postrider.message_stats"), '25 28', 'totals run on');
 sql("update postrider.message_stats set minute = case total_messages when 25 then now() - interval '2 hours' else date_trunc('minute', now()) - interval '4 minutes' end");
 like(topic_row(), qr/^t\.a\|\|0\|3\|3\|28\|t\|2$/m, 'times are told apart without a look at the minutes between');
@@ -133,7 +133,7 @@ like($err, qr/share must be between 0 and 1.*0\.95/s, 'and what is no share');
 # Statistics hold up nothing.
 sql("begin; lock table postrider.delivery_stats; prepare transaction 'lock'");
 sql("select postrider.emit('t.a', '1', tenant => 'acme')");
-ok($node->restart('fast') || 1, 'a worker whose statistics are locked ends nevertheless');
+ok($node->restart || 1, 'a worker whose statistics are locked ends nevertheless');
 is(sql("select count(*) from pg_prepared_xacts where gid = 'lock'"), 1, 'while they are');
 sql("rollback prepared 'lock'");
 

@@ -45,7 +45,7 @@ ok(PostriderTest::wait_for($node, "select breaker from postrider.endpoint_health
 ok(PostriderTest::wait_for($node, "select sum(in_flight) from postrider.endpoint_health", 0), 'nothing is in flight');
 
 # Counters: written when a worker ends, and never smaller than before.
-$node->restart('fast');
+$node->restart;
 my $outcomes = "select string_agg(concat_ws(' ', e.name, a.outcome, a.n), E'\\n' order by e.name, a.outcome) from postrider.endpoint e join
 	(select endpoint_id, outcome, count(*) as n from postrider.attempt group by 1, 2) a on a.endpoint_id = e.id";
 my $totals = "select string_agg(concat_ws(' ', m.endpoint, o.outcome, o.n), E'\\n' order by m.endpoint, o.outcome) from postrider.metric_delivery m

@@ -25,7 +25,7 @@ sql("insert into postrider.endpoint (name, url, tenant, rate_limit, rate_period,
 	create role watcher login; grant postrider_reader to watcher;");
 sql('select count(postrider.send(name, to_jsonb(n), tenant => tenant)) from postrider.endpoint, generate_series(1, 10) n');
 ok(PostriderTest::wait_for($node, "select count(*) from postrider.attempt where outcome in ('delivered', 'dead')", 40), 'messages are delivered');
-$node->restart('fast');
+$node->restart;
 sql("select postrider.send('crm', '1', tenant => 'acme')");
 ok(PostriderTest::wait_for($node, "select count(*) from postrider.metric_endpoint where last_success_timestamp_seconds is not null and in_flight = 0", 1), 'and one more');
 
