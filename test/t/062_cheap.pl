@@ -32,6 +32,9 @@ sql("insert into postrider.delivery_stats (minute, endpoint_id, delivered, reque
 sql('vacuum analyze');
 ok(PostriderTest::wait_for($node, 'select lag_messages from postrider.worker', 0, 600), 'the worker has read the log, and is not behind');
 
+note(sql("select string_agg(format('%s: %s rows, %s', k.name, k.n, pg_size_pretty(k.size)), ', ' order by k.size desc) from (
+	select regexp_replace(c.relname, '_\\d{8}\$|_default\$', '') as name, sum(greatest(c.reltuples, 0)::bigint) as n, sum(pg_total_relation_size(c.oid)) as size
+	from pg_class c where c.relnamespace = 'postrider'::regnamespace and c.relkind = 'r' group by 1 having sum(pg_total_relation_size(c.oid)) > 1000000) k"));
 my $id = sql("select id from postrider.message where topic = 'x7' limit 1");
 my $newest = sql('select id from postrider.message order by id desc limit 1');
 my $big = q{'^(message|attempt)(_[0-9]+|_default)?$|^(pending|dead_letter|delivery_stats|message_stats)$'};
