@@ -69,7 +69,7 @@ create trigger forget_total after delete on postrider.endpoint
 
 create function postrider.metric_families(out place integer, out name text, out type text, out unit text, out labels text[], out help text)
 returns setof record
-language sql immutable parallel safe
+language sql immutable parallel safe rows 40
 set search_path = pg_catalog, pg_temp
 as $$
 	select row_number() over ()::integer, f.name, f.type,
@@ -412,18 +412,20 @@ begin
 			('postrider_message_latency_seconds', d.latency_bucket, d.latency_sum, d.latency_count)) v (family, bucket, sum, count)
 		where v.count > 0
 		group by v.family),
-	part (place, text) as (
+	family as materialized (select * from postrider.metric_families()),
+	part (place, n, text) as (
 		-- The older format knows fewer types, and has the suffix in the name of the family.
-		select f.place, concat('# TYPE ', h.name, ' ', h.type, E'\n',
+		select f.place, 1, concat('# TYPE ', h.name, ' ', h.type, E'\n',
 			case when open and f.unit <> '' then '# UNIT ' || h.name || ' ' || f.unit || E'\n' end,
-			'# HELP ', h.name, ' ', f.help, E'\n', l.text)
-		from postrider.metric_families() f
-		left join line l on l.family = f.name
+			'# HELP ', h.name, ' ', f.help, E'\n')
+		from family f
 		cross join lateral (select f.name || case when open then '' when f.type = 'counter' then '_total' when f.type = 'info' then '_info' else '' end as name,
 			case when not open and f.type in ('info', 'stateset') then 'gauge' else f.type end as type) h
 		union all
-		select 1000, E'# EOF\n' where open)
-	select string_agg(p.text, '' order by p.place) into result from part p;
+		select f.place, 2, l.text from line l join family f on f.name = l.family
+		union all
+		select 1000, 1, E'# EOF\n' where open)
+	select string_agg(p.text, '' order by p.place, p.n) into result from part p;
 	return result;
 end
 $$;
