@@ -71,9 +71,9 @@ my @watched = (
 	[ 'select postrider.metrics()', $endpoints * 20 + 17 * $waits, 'reader' ],
 	[ "select * from postrider.dead_letter_summary", $endpoints * 8 + 7 * $waits, 'reader' ],
 	[ 'select postrider.status_page()', $of_all + $endpoints * 30 + 17 * $waits + 20_000, 'reader' ]);
-for my $watched (@watched)
+sub watch
 {
-	my ($query, $bound, $role) = @$watched;
+	my ($query, $bound, $role) = @_;
 	# The first time reads the catalogs as well.
 	my $out = sql("begin; set local role postrider_$role;
 		$query \\g /dev/null
@@ -89,6 +89,18 @@ for my $watched (@watched)
 	is($scanned, '', "and no table is read as a whole");
 	unlike($out, qr/"JIT"/, 'nor is the query compiled for longer than it runs');
 }
+watch(@$_) for @watched;
+
+# And while a worker is far behind: a thousand of what it has not read.
+my $pid = sql('select pid from postrider.worker');
+kill 'STOP', $pid;
+sql("insert into postrider.message (topic, payload) select 't1', '{}' from generate_series(1, $messages / 4) n");
+is(sql('select lag_messages from postrider.worker'), 1001, 'the worker is behind');
+my $unread = sql('select id from postrider.message order by id desc limit 1');
+watch(@$_) for [ 'select * from postrider.worker', 1001 + 100, 'reader' ], [ 'select * from postrider.metric_worker', 1001 + 100, 'reader' ],
+	[ 'select * from postrider.problem', $endpoints * 12 + 1001, 'reader' ], [ "select * from postrider.delivery where message_id = '$unread'", $endpoints + 200, 'reader' ],
+	[ "select * from postrider.timeline('$unread')", $endpoints + 400, 'reader' ];
+kill 'CONT', $pid;
 
 $node->stop('fast');
 done_testing();
