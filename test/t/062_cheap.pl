@@ -24,9 +24,10 @@ sql("insert into postrider.dead_letter (message_id, endpoint_id, reason, attempt
 		select m.id, 1 + (row_number() over ()) % 7, 'dead', 1, m.topic, m.payload from (select * from postrider.message limit $some) m;
 	insert into postrider.pending (message_id, endpoint_id, due_at, reason)
 		select m.id, 1 + (row_number() over ()) % 10, 'infinity', 'held' from (select * from postrider.message order by id desc limit $some) m");
+# Statistics are written by the minute, so that the rows of an endpoint lie far apart.
 my $zeros = "array_fill(0::bigint, array[19]) || 10::bigint";
 sql("insert into postrider.delivery_stats (minute, endpoint_id, delivered, requests, duration_counts, latency_counts)
-		select date_trunc('minute', now()) - m * interval '1 minute', e, 10, 10, $zeros, $zeros from generate_series(0, greatest(120, $messages / 1000)) m, generate_series(1, $endpoints) e;
+		select date_trunc('minute', now()) - m * interval '1 minute', e, 10, 10, $zeros, $zeros from generate_series(0, greatest(120, $messages / 1000)) m, generate_series(1, $endpoints) e order by m desc, e;
 	insert into postrider.message_stats (minute, topic, messages, total_messages)
 		select date_trunc('minute', now()) - m * interval '1 minute', 'x' || t, 10, 10 * (1 + 5000 - m) from generate_series(1, 5000) m, generate_series(0, 49) t on conflict do nothing");
 sql('vacuum analyze');
