@@ -13,6 +13,7 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "util/compat.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
