@@ -125,6 +125,21 @@ is_inner_name(const char *host)
 	return false;
 }
 
+/* A dot at the end is none. */
+static bool
+has_empty_label(const char *host, Size length)
+{
+	bool		after_dot = true;
+
+	for (Size i = 0; i < length; i++)
+	{
+		if (host[i] == '.' && after_dot)
+			return true;
+		after_dot = host[i] == '.';
+	}
+	return false;
+}
+
 /* host is changed */
 static bool
 check_host(char *host, UrlUse use, UrlProblem *problem)
@@ -142,7 +157,7 @@ check_host(char *host, UrlUse use, UrlProblem *problem)
 
 	if (length > 0 && host[length - 1] == '.')
 		host[--length] = '\0';
-	if (length == 0 || host[0] == '.' || strstr(host, "..") != NULL)
+	if (length == 0 || has_empty_label(host, length))
 		return refuse(problem, "URL has no valid host name", NULL);
 
 	if (is_localhost(host))
@@ -213,7 +228,13 @@ check_authority(const char *authority, Size length, UrlUse use, UrlProblem *prob
 		host_length++;
 	}
 	else
-		host_length = strspn(authority, name_bytes);
+	{
+		/* libcurl would find it too, but newer ones have another word for it. */
+		host_length = Min(strspn(authority, name_bytes), length);
+		if ((host_length == length || authority[host_length] == ':') &&
+			has_empty_label(authority, host_length))
+			return refuse(problem, "URL has no valid host name", NULL);
+	}
 	if (host_length >= length)
 		return use != URL_PROXY ||
 			refuse(problem, "URL of a proxy has no port", "Write, for example, 'http://proxy.example.com:3128'.");
