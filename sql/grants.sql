@@ -49,6 +49,7 @@ to postrider_reader, postrider_admin;
 grant execute on function
 	postrider.library_version(),
 	postrider.worker_status(),
+	postrider.worker_lag(integer, boolean),
 	postrider.endpoint_status(),
 	postrider.unwritten_stats(),
 	postrider.endpoint_waiting(integer),

@@ -1,6 +1,21 @@
 -- Problems of endpoints: the first thing that is wrong with each; of tenants, whose limits hold their
 -- endpoints up; and what was given up.  Part of postrider.problem.
 
+-- A function, so that it is planned, for all partitions of the log, only where it is wanted.
+create function postrider.recent_error(endpoint_id integer, error_code text) returns text
+language plpgsql stable parallel restricted
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+	return (select postrider.readable_error(a.error_code, a.error)
+		from (select p.message_id from postrider.pending p where p.endpoint_id = recent_error.endpoint_id order by p.due_at limit 20) p
+		join postrider.attempt a on a.message_id = p.message_id and a.endpoint_id = recent_error.endpoint_id and a.error_code = recent_error.error_code
+		order by a.started_at desc limit 1);
+end
+$$;
+comment on function postrider.recent_error(integer, text) is
+'The error of the newest attempt that failed by an error code, of those deliveries that are due first; as far as the user may see it. Part of postrider.problem.';
+
 create function postrider.endpoint_problems(out since timestamptz, out kind text, out object text, out tenant text,
 	out problem text, out detail text, out remedy text)
 returns setof record
@@ -56,11 +71,8 @@ begin
 			when w.is_failing and w.failing_since < now() - interval '1 minute' then 'failing'
 			when w.rate_s > 600 then 'rate_limit'
 			when w.overdue_since < now() - interval '15 minutes' and not w.waits_for_tenant then 'backlog' end as kind,
-			case when w.last_error like '%; postrider.attempt has the error' then coalesce((
-				select postrider.readable_error(a.error_code, a.error)
-				from (select p.message_id from postrider.pending p where p.endpoint_id = w.id order by p.due_at limit 20) p
-				join postrider.attempt a on a.message_id = p.message_id and a.endpoint_id = w.id and a.error_code = w.last_error_code
-				order by a.started_at desc limit 1), w.last_error) else w.last_error end as error,
+			case when w.last_error like '%; postrider.attempt has the error' then coalesce(
+				postrider.recent_error(w.id, w.last_error_code), w.last_error) else w.last_error end as error,
 			format('update postrider.endpoint set url = <''the right URL''> where name = %L;', w.name) as set_url,
 			format('select postrider.pause(%1$L); select pg_sleep(1); select postrider.resume(%1$L);', w.name) as try_now,
 			coalesce(to_char(w.open_until, 'HH24:MI:SS TZ'), 'once') as next_try,

@@ -77,9 +77,7 @@ begin
 		case when c.window_snapshot is not null then E'-- It catches up by itself; this shows how far it is:\nselect position, postrider.id_time(position) from postrider.dispatch_cursor;'
 			else format(E'-- A new worker takes up where this one stopped.\nselect pg_terminate_backend(%s);', w.pid) end
 	from running w join postrider.dispatch_cursor c on c.shard = w.shard
-	cross join lateral (select case when c.window_snapshot is not null and c.position is not null then postrider.id_time(c.position)
-		else (select postrider.id_time(m.id) from postrider.message m where m.xid >= pg_snapshot_xmax(c.snapshot)
-			order by m.xid limit 1) end as oldest) l
+	cross join lateral postrider.worker_lag(w.shard, w.is_behind) l
 	where w.state = 'running' and l.oldest < now() - interval '5 minutes'
 
 	union all

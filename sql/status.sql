@@ -14,14 +14,19 @@ comment on function postrider.worker_status() is
 
 -- A worker that has read all that it was woken for is not behind.  For others we look where they will: at
 -- what came after the cursor's snapshot, or after the message where a large window is being read.  What
--- transactions write that have not ended is gone around, for it may be millions of messages.
-create view postrider.worker with (security_barrier) as
-select w.shard, w.pid, w.state, w.state_since, w.messages_read, w.delivered, w.retried, w.dead, w.queued, w.in_flight,
-	w.last_error, w.last_error_at, w.memory_bytes, w.loop_ms, w.loop_max_ms, l.messages as lag_messages,
-	case when l.messages > 0 then greatest(clock_timestamp() - l.oldest, interval '0') else interval '0' end as lag, w.starts
-from postrider.worker_status() w
-cross join lateral (
-	select count(*) as messages, min(postrider.id_time(u.id)) as oldest
+-- transactions write that have not ended is gone around, for it may be millions of messages.  It is a function, so
+-- that whoever looks at a worker that is not behind need not plan for all partitions of the log.
+create function postrider.worker_lag(shard integer, is_behind boolean, out messages bigint, out oldest timestamptz)
+language plpgsql stable parallel restricted security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+as $$
+begin
+	messages := 0;
+	if not worker_lag.is_behind or not postrider.sees_tenant(null) then
+		return;
+	end if;
+	select count(*), min(postrider.id_time(u.id)) into messages, oldest
 	from (
 		select m.id from postrider.dispatch_cursor c
 		cross join lateral (
@@ -32,19 +37,30 @@ cross join lateral (
 				union select pg_snapshot_xmax(pg_current_snapshot())) b (bound)) gap
 		cross join lateral (
 			select g.id from postrider.message g where g.xid > gap.after and g.xid < gap.before order by g.xid limit 1001) m
-		where c.shard = w.shard and w.is_behind and c.window_snapshot is null
+		where c.shard = worker_lag.shard and c.window_snapshot is null
 		union all
 		select m.id from postrider.dispatch_cursor c
 		cross join lateral (
 			select i from pg_snapshot_xip(c.snapshot) i except select i from pg_snapshot_xip(pg_current_snapshot()) i) ended (xid)
 		cross join lateral (select g.id from postrider.message g where g.xid = ended.xid order by g.xid limit 1001) m
-		where c.shard = w.shard and w.is_behind and c.window_snapshot is null
+		where c.shard = worker_lag.shard and c.window_snapshot is null
 		union all
 		select m.id from postrider.dispatch_cursor c
 		cross join lateral (select g.id, g.xid from postrider.message g where g.id > c.position order by g.id limit 1001) m
-		where c.shard = w.shard and w.is_behind and c.window_snapshot is not null
+		where c.shard = worker_lag.shard and c.window_snapshot is not null
 		and not pg_visible_in_snapshot(m.xid, c.snapshot)
-		limit 1001) u) l
+		limit 1001) u;
+end
+$$;
+comment on function postrider.worker_lag(integer, boolean) is
+'How many messages a worker has not read, counted up to 1001, and when the oldest of them was emitted; see the view postrider.worker.';
+
+create view postrider.worker with (security_barrier) as
+select w.shard, w.pid, w.state, w.state_since, w.messages_read, w.delivered, w.retried, w.dead, w.queued, w.in_flight,
+	w.last_error, w.last_error_at, w.memory_bytes, w.loop_ms, w.loop_max_ms, l.messages as lag_messages,
+	case when l.messages > 0 then greatest(clock_timestamp() - l.oldest, interval '0') else interval '0' end as lag, w.starts
+from postrider.worker_status() w
+cross join lateral postrider.worker_lag(w.shard, w.is_behind) l
 where postrider.sees_tenant(null);
 comment on view postrider.worker is
 'The workers of this database: state (waiting, starting, running), what they have done since they started, how far they are behind, and the last error.';

@@ -47,6 +47,7 @@ admin reader | execute | function metric_add_sample(internal, text, text, text, 
 admin reader | execute | function metric_text(internal)
 admin reader | execute | function metric_samples(text, text, text, double precision)
 admin reader | execute | function endpoint_waiting(integer)
+admin reader | execute | function worker_lag(integer, boolean)
 admin reader | execute | function endpoint_windows(integer, timestamp with time zone, bigint, bigint, bigint[], real)
 admin reader | execute | function endpoint_state(boolean, timestamp with time zone, text, timestamp with time zone, bigint)
 admin reader | execute | function overdue_since(text, timestamp with time zone, uuid)
