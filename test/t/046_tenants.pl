@@ -94,6 +94,7 @@ is(sql("select string_agg(c.relname, ' ' order by c.relname) from pg_class c whe
 unlike(as('acme', 'select * from pg_stats where schemaname = \'postrider\''), qr/beta/, 'statistics of the planner say nothing');
 is(as('acme', 'select * from postrider.worker; select * from postrider.progress; select * from postrider.worker_status()'), '', 'counts of all are for those of nobody');
 is(as('acme', 'select count(*) from postrider.unwritten_stats() u where u.endpoint_id not in (select id from postrider.endpoint)'), 0, 'nor are figures of the minute those of others');
+is(as('acme', 'select * from postrider.worker_lag(0, true)'), '0|', 'nor how far the workers are behind');
 for my $of ("w.waiting > 0) from postrider.endpoint_waiting(id) w", "w.success_share_1h is not null) from postrider.endpoint_windows(id, null, null, null, null, null) w")
 {
 	is(as('acme', "select count(*) from generate_series(1, 100) id where (select bool_or($of) and id not in (select e.id from postrider.endpoint e)"), 0, 'nor is what waits for others, or how their attempts went');
