@@ -90,7 +90,11 @@ select p.message_id,
 	case when p.payload is null then m.tenant else p.tenant end as tenant,
 	e.name as endpoint,
 	case p.reason when 'scheduled' then 'scheduled' when 'retry' then 'retrying'
-		when 'held' then 'held' when 'ordered' then 'queued' else case when p.attempts > 0 then 'retrying' else 'queued' end end as status,
+		when 'held' then 'held'
+		else case when p.attempts > 0 and p.reason <> 'ordered' then 'retrying'
+			-- What was behind a slow endpoint stays as it is when that is disabled or paused.
+			when p.reason <> 'in_flight' and (not e.enabled or e.paused_at is not null) then 'held'
+			else 'queued' end end as status,
 	p.attempts,
 	a.status_code,
 	postrider.readable_error(a.error_code, a.error) as error,

@@ -383,7 +383,8 @@ postrider_feed_deadline(TimestampTz now)
 {
 	TimestampTz deadline = Max(pending_due_at, pending_not_before);
 
-	if (deferred_wanted)
+	/* What was wanted may have gone: spilled, or erased. */
+	if (deferred_wanted && postrider_deferred_total() > 0)
 		return now;
 	if (!dlist_is_empty(&inbox) || postrider_deferred_total() > 0)
 		deadline = Min(deadline, TimestampTzPlusMilliseconds(now, BUSY_MS));

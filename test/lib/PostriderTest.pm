@@ -34,6 +34,14 @@ CONF
 	return $node;
 }
 
+# Processor time that a process has used, in seconds.
+sub cpu_seconds
+{
+	my ($pid) = @_;
+	my @stat = split ' ', slurp_file("/proc/$pid/stat") =~ s/^.*\) //sr;
+	return ($stat[11] + $stat[12]) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
+
 # Kills the postmaster and all its children with SIGKILL, as the loss of power
 # would.  The dead postmaster must be reaped before the next one starts, or its
 # pid in postmaster.pid seems to live; where process 1 does not do that, we do.

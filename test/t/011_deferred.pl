@@ -77,7 +77,7 @@ PostriderTest::wait_until(sub { $receiver->count('/slow/10/pause') > 500 }, 'som
 sql("update postrider.endpoint set enabled = false where name = 'pause'");
 ok(PostriderTest::wait_for($node, "select count(*) from postrider.delivery
 		where topic = 'pause.a' and status in ('delivered', 'held')", $burst), 'what is left is held for a disabled endpoint');
-cmp_ok(sql("select count(*) from postrider.pending where reason = 'held'"), '>', $burst / 2, 'most of it');
+cmp_ok(sql("select count(*) from postrider.delivery where topic = 'pause.a' and status = 'held'"), '>', $burst / 2, 'most of it');
 sql("update postrider.endpoint set enabled = true where name = 'pause'");
 is(all_arrived('/slow/10/pause', 'enabled again'), 0, 'and nothing is sent twice');
 
@@ -89,6 +89,11 @@ ok(PostriderTest::wait_for($node, "select count(*) > $burst - 1100 from postride
 emit('quick.third', 1);
 ok(PostriderTest::wait_for($node, "select count(*) from postrider.dispatch_cursor c join postrider.message m on m.topic = 'quick.third'
 		where pg_visible_in_snapshot(m.xid, c.snapshot)", 1), 'and the cursor moves on');
+my $queued = "select count(*) from postrider.delivery where endpoint = 'hopeless' and status = 'queued'";
+cmp_ok(sql($queued), '>', $burst - 1100, 'it is queued');
+sql("update postrider.endpoint set enabled = false where name = 'hopeless'");
+ok(PostriderTest::wait_for($node, $queued, 0), 'and held when the endpoint is disabled');
+sql("update postrider.endpoint set enabled = true where name = 'hopeless'");
 
 # Deleted, with deferred deliveries
 endpoint('deleted', '/slow/10/deleted', 10);
