@@ -17,8 +17,9 @@ sub sql
 	my ($query) = @_;
 	my $out;
 	PostriderTest::wait_until(sub {
-		(my $code, $out) = $node->psql('postgres', $query);
-		return $code == 0;
+		# A psql that is refused before it has read the query is an exception.
+		(my $code, $out) = eval { $node->psql('postgres', $query) };
+		return defined $code && $code == 0;
 	}, "the server answers to $query", 60);
 	return $out;
 }

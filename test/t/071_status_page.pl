@@ -8,6 +8,7 @@ use PostgreSQL::Test::Utils;
 use PostriderTest;
 use Encode qw(decode_utf8 encode_utf8);
 use File::Temp qw(tempdir);
+use HTTP::Tiny;
 use JSON::PP;
 use Test::More;
 
@@ -171,9 +172,9 @@ SKIP:
 	append_to_file("$www/nginx.conf", "pid $www/pid; error_log $www/error; events {} http { access_log off; "
 		. join(' ', map { "${_}_temp_path $www/$_;" } qw(client_body proxy fastcgi uwsgi scgi)) . " $conf }");
 	is(system($nginx, '-c', "$www/nginx.conf", '-e', "$www/error"), 0, 'nginx takes the configuration');
-	my $answer = '';
-	PostriderTest::wait_until { ($answer = `curl -si http://127.0.0.1:$port/ 2>&1`) =~ /HTTP/ } 'nginx answers';
-	like($answer, qr{^HTTP/1.1 200.*Content-Type: text/html.*<title>postrider: postgres</title>}s, 'and serves it');
+	my $answer;
+	PostriderTest::wait_until { ($answer = HTTP::Tiny->new->get("http://127.0.0.1:$port/"))->{status} != 599 } 'nginx answers';
+	like("$answer->{status} $answer->{headers}{'content-type'} $answer->{content}", qr{^200 text/html.*<title>postrider: postgres</title>}s, 'and serves it');
 	is(system($nginx, '-c', "$www/nginx.conf", '-e', "$www/error", '-s', 'stop'), 0, 'and is stopped');
 }
 
