@@ -167,7 +167,6 @@ require_auth(const TriggerRow *row)
 	char	   *url = postrider_trigger_text(row, row->tuple, "url");
 	Datum		value;
 	bool		isnull;
-	bool		fits;
 	Auth	   *auth;
 	SqlScope	sql;
 
@@ -183,11 +182,11 @@ require_auth(const TriggerRow *row)
 	require_secrets(row, "auth", postrider_auth_secrets(auth));
 	require_urls(row, postrider_auth_urls(auth));
 	postrider_sql_enter(&sql);
-	fits = postrider_auth_fit_each_other(auth, postrider_secret_read_newest,
-										 GetCurrentTimestamp(), &problem);
-	postrider_sql_leave(&sql);
-	if (!fits)
+	/* What is wrong is told before the memory goes that the words are in. */
+	if (!postrider_auth_fit_each_other(auth, postrider_secret_read_newest,
+									   GetCurrentTimestamp(), &problem))
 		refuse(row, "auth", psprintf("cannot be used: %s", problem), NULL);
+	postrider_sql_leave(&sql);
 }
 
 static void

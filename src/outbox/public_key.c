@@ -29,13 +29,20 @@ static char *
 read_value(const char *name)
 {
 	Datum		argument = CStringGetTextDatum(name);
+	MemoryContext context = CurrentMemoryContext;
 	SqlScope	sql;
 	bool		exists;
-	char	   *value;
+	char	   *found;
+	char	   *value = NULL;
 
 	postrider_sql_enter(&sql);
 	exists = postrider_sql_run(&find_secret, &argument, NULL, 1) > 0;
-	value = exists ? postrider_secret_read_newest(name) : NULL;
+	found = exists ? postrider_secret_read_newest(name) : NULL;
+	if (found != NULL)
+	{
+		value = MemoryContextStrdup(context, found);
+		explicit_bzero(found, strlen(found));
+	}
 	postrider_sql_leave(&sql);
 	if (!exists)
 		ereport(ERROR,
