@@ -283,6 +283,7 @@ walk_container(Walk *walk, JsonbContainer *container, List *states, bool hit)
 	JsonbValue	value;
 	JsonbValue	key = {0};
 	int32		index = 0;
+	bool		is_scalar;
 
 	check_stack_depth();
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
@@ -291,12 +292,11 @@ walk_container(Walk *walk, JsonbContainer *container, List *states, bool hit)
 		{
 			case WJB_BEGIN_ARRAY:
 			case WJB_BEGIN_OBJECT:
-				hit = settle_states(states, token == WJB_BEGIN_ARRAY &&
-									!value.val.array.rawScalar) || hit;
-
-				/* The value says whether it is a scalar. */
-				push(walk, token, token == WJB_BEGIN_ARRAY ? &value : NULL);
-				if (token == WJB_BEGIN_ARRAY && value.val.array.rawScalar)
+				is_scalar = token == WJB_BEGIN_ARRAY && value.val.array.rawScalar;
+				hit = settle_states(states, token == WJB_BEGIN_ARRAY && !is_scalar) || hit;
+				/* The value says that it is a scalar. */
+				push(walk, token, is_scalar ? &value : NULL);
+				if (is_scalar)
 					index = -1;
 				break;
 			case WJB_KEY:
