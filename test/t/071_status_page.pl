@@ -149,7 +149,14 @@ is(scalar(grep { !/^This part cannot be shown: .*delivery_stats/ } @{ $seen->{br
 ok((grep { $_ eq 'Workers' } @{ $seen->{headings} }) && $seen->{body} =~ /running/, 'broken: the others are there');
 sql('alter table postrider.lost rename to delivery_stats');
 
-# The recipe in the documentation, as it stands: a role, a line of shell, nginx.
+# The recipe in the documentation, as it stands: a role, a line of shell, nginx.  It goes with
+# the test however that ends: it has the output open, and who reads that would wait.
+my $pid_file = '';
+END
+{
+	local $?;
+	kill 'TERM', slurp_file($pid_file) =~ /(\d+)/ if $pid_file && -e $pid_file;
+}
 SKIP:
 {
 	my ($nginx) = grep { -x } '/usr/sbin/nginx';
@@ -169,7 +176,8 @@ SKIP:
 	is(system('sh', '-ec', $shell), 0, 'the line of shell writes the page');
 	$conf =~ s{/var/www/postrider}{$www}g;
 	$conf =~ s{listen [^;]*;}{listen 127.0.0.1:$port;};
-	append_to_file("$www/nginx.conf", "pid $www/pid; error_log $www/error; events {} http { access_log off; "
+	$pid_file = "$www/pid";
+	append_to_file("$www/nginx.conf", "pid $pid_file; error_log $www/error; events {} http { access_log off; "
 		. join(' ', map { "${_}_temp_path $www/$_;" } qw(client_body proxy fastcgi uwsgi scgi)) . " $conf }");
 	is(system($nginx, '-c', "$www/nginx.conf", '-e', "$www/error"), 0, 'nginx takes the configuration');
 	my $answer;
