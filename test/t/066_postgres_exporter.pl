@@ -33,7 +33,7 @@ my $port = PostgreSQL::Test::Cluster::get_free_port();
 $ENV{DATA_SOURCE_NAME} = sprintf 'host=%s port=%s user=watcher dbname=postgres sslmode=disable', $node->host, $node->port;
 # Nothing but what we ask for; versions have other metrics of their own.
 my (undef, $usage) = PostriderMonitor::run_command('', 'sh', '-c', 'prometheus-postgres-exporter --help 2>&1');
-my @others = map { "--no-collector.$_" } $usage =~ /--(?:\[no-\])?collector\.(\w+)/g;
+my @others = map { "--no-collector.$_" } $usage =~ /--(?:\[no-\])?collector\.(\w+)(?![.\w])/g;
 PostriderMonitor::spawn("$node->{_basedir}/exporter.log", 'prometheus-postgres-exporter', "--web.listen-address=127.0.0.1:$port", '--disable-default-metrics',
 	'--disable-settings-metrics', @others, "--extend.query-path=$monitoring/postgres_exporter_queries.yaml");
 my $prometheus = PostriderMonitor->start($port);
