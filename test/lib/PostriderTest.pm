@@ -64,12 +64,15 @@ my %prctl = (x86_64 => 157, aarch64 => 167);
 my ($machine) = (POSIX::uname())[4];
 syscall $prctl{$machine}, 36, 1, 0, 0, 0 if $prctl{$machine};
 
+# How much slower all is than usual: sanitizers, an emulated machine.
+our $patience = $ENV{POSTRIDER_PATIENCE} || 1;
+
 # Calls the block until it returns true; fails the test run if it never does.  The
-# time-out is in seconds; POSTRIDER_PATIENCE multiplies it where all is slow.
+# time-out is in seconds of a machine that needs no patience.
 sub wait_until(&$;$)
 {
 	my ($block, $what, $timeout) = @_;
-	my $end = time + ($timeout || 60) * ($ENV{POSTRIDER_PATIENCE} || 1);
+	my $end = time + ($timeout || 60) * $patience;
 	my $pause = 0.02;
 	while (time < $end)
 	{

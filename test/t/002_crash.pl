@@ -66,7 +66,7 @@ sql("select postrider.send('hanging', '1') from generate_series(1, 4)");
 ok($receiver->wait_for_count(4, '/hang'), 'requests hang');
 my $start = time;
 $node->stop('fast');
-cmp_ok(time - $start, '<', 5, 'a fast shutdown passes with requests in flight');
+cmp_ok(time - $start, '<', 5 * $PostriderTest::patience, 'a fast shutdown passes with requests in flight');
 $node->start;
 ok($receiver->wait_for_count(8, '/hang'), 'what was in flight is sent again');
 
@@ -78,7 +78,7 @@ $node->safe_psql('other', "select postrider.send('h', '1')");
 ok($receiver->wait_for_count(1, '/hang/other'), 'a second database works without a setting');
 $start = time;
 $node->safe_psql('postgres', 'drop database other');
-cmp_ok(time - $start, '<', 5, 'DROP DATABASE passes with requests in flight');
+cmp_ok(time - $start, '<', 5 * $PostriderTest::patience, 'DROP DATABASE passes with requests in flight');
 $node->safe_psql('postgres', 'drop extension postrider');
 PostriderTest::wait_until(sub {
 	sql("select count(*) from pg_stat_activity where backend_type = 'postrider worker'") eq '0';

@@ -208,7 +208,7 @@ my @leases = $vault->requests(qr{legacy/crm});
 cmp_ok(scalar @leases, '>=', 2, 'the lease was renewed');
 cmp_ok(scalar @leases, '<=', $took / 2 + 2, 'not at every delivery');
 my @gaps = map { $leases[$_]{time} - $leases[ $_ - 1 ]{time} } 1 .. $#leases;
-cmp_ok((sort { $b <=> $a } @gaps)[0], '<', 3 * ($ENV{POSTRIDER_PATIENCE} || 1), 'before it ended');
+cmp_ok((sort { $b <=> $a } @gaps)[0], '<', 3 * $PostriderTest::patience, 'before it ended');
 is(sql("select count(*) from postrider.attempt a join postrider.endpoint e on e.id = a.endpoint_id where e.name = 'legacy' and outcome <> 'delivered'"), 0, 'and no delivery noticed');
 
 # Several endpoints, which two workers have: the store is asked once for all.

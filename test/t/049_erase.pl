@@ -127,7 +127,7 @@ for my $round (1 .. 3)
 	my $used = -sum(map { PostriderTest::cpu_seconds($_) } @workers);
 	sleep 3;
 	$used += sum(map { PostriderTest::cpu_seconds($_) } @workers);
-	cmp_ok($used, '<', 0.3 * ($ENV{POSTRIDER_PATIENCE} || 1), "the workers wait ($used s of a processor in 3 s)");
+	cmp_ok($used, '<', 0.3 * $PostriderTest::patience, "the workers wait ($used s of a processor in 3 s)");
 	my @late = grep { $_->{time} > $over && "$_->{body} @{[ %{ $_->{headers} } ]}" =~ /ann\.planted/ } $receiver->requests;
 	is(scalar(@late), 0, 'no request was made with it after the commit');
 	is(traces(), '', 'and no result has brought it back');
