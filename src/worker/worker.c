@@ -512,6 +512,7 @@ leave_after_error(void)
 			postrider_stats_save(GetCurrentTimestamp(), true);
 			postrider_keep_save(GetCurrentTimestamp(), true);
 		}
+		log_life("worker_stopped");
 		postrider_slot_set_clean();
 		proc_exit(0);
 	}
