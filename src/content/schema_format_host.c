@@ -6,7 +6,8 @@
  * ipv4 is RFC 2673, section 3.2 (four decimal numbers without leading zeros),
  * ipv6 RFC 4291, section 2.2, without a zone.  hostname is RFC 1123, section
  * 2.1, where labels that begin with xn-- must be A-labels of IDNA2008;
- * idn-hostname allows U-labels as well, and the four full stops of RFC 3490.
+ * idn-hostname allows U-labels as well, the four full stops of RFC 3490, and what
+ * UTS 46 maps to such names.
  *
  *-------------------------------------------------------------------------
  */
@@ -173,6 +174,17 @@ is_host(const char *value, int len, bool unicode)
 	return !((seen & POSTRIDER_LABEL_RTL) && (seen & POSTRIDER_LABEL_NOT_BIDI));
 }
 
+static bool
+has_only_ascii(const char *value, int len)
+{
+	for (int i = 0; i < len; i++)
+	{
+		if (IS_HIGHBIT_SET(value[i]))
+			return false;
+	}
+	return true;
+}
+
 bool
 postrider_format_hostname(const char *value, int len)
 {
@@ -182,5 +194,15 @@ postrider_format_hostname(const char *value, int len)
 bool
 postrider_format_idn_hostname(const char *value, int len)
 {
-	return is_host(value, len, true);
+	char	   *mapped;
+	bool		result;
+
+	if (has_only_ascii(value, len))
+		return is_host(value, len, true);
+	mapped = postrider_idna_map(value, len, HOST_MAX);
+	if (mapped == NULL)
+		return false;
+	result = is_host(mapped, strlen(mapped), true);
+	pfree(mapped);
+	return result;
 }

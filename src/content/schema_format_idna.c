@@ -10,21 +10,29 @@
  * valid if it is what its U-label encodes to.  The Bidi rule of RFC 5893 is
  * answered apart, since it applies to all labels of a name or to none.
  *
+ * Before that a name is mapped as UTS 46 does (section 4, steps 1 and 2): other
+ * forms of a character become the usual one, what is not seen goes.  Of capital
+ * letters only those of ASCII become small ones; others are refused, as RFC 5892
+ * has it.
+ *
  * The tables are our own (tools/unicode-table), so that the answer does not
- * depend on the version of a library, nothing is allocated, and an immutable
- * function stays one.
+ * depend on the version of a library, and an immutable function stays one.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "common/unicode_norm.h"
+#include "mb/pg_wchar.h"
 #include "content/schema_format_internal.h"
 #include "content/unicode_table.h"
 #include "util/utf8.h"
 
 /* A label of more code points has no A-label of 63 characters. */
 #define LABEL_MAX 63
+
+#define MAX_UTF8_BYTES 4
+#define FULLWIDTH_STOP 0xff0e
 
 /* A label, decoded, with what the tables say. */
 typedef struct IdnaLabel
@@ -432,4 +440,87 @@ postrider_idna_check_label(const char *name, int len, int *ascii_len)
 		return 0;
 	*ascii_len = puny_len + 4;
 	return POSTRIDER_LABEL_VALID | bidi_flags(&label);
+}
+
+/* --- mapping, UTS 46 ---------------------------------------------------- */
+
+/* What the table of UTS 46 calls ignored. */
+static bool
+is_ignored(uint32 code)
+{
+	return code == 0x00ad || code == 0x034f || (code >= 0x180b && code <= 0x180d) ||
+		code == 0x180f || code == 0x200b || code == 0x2060 || code == 0x2064 ||
+		(code >= 0xfe00 && code <= 0xfe0f) || code == 0xfeff ||
+		(code >= 0x1bca0 && code <= 0x1bca3) || (code >= 0xe0100 && code <= 0xe01ef);
+}
+
+/* The code points that count, ended by 0; false if there are too many, or it is no UTF-8. */
+static bool
+decode_name(const char *name, int len, pg_wchar *codes, int most)
+{
+	const char *end = name + len;
+	int			count = 0;
+
+	while (name < end)
+	{
+		uint32		code = postrider_utf8_next(&name, end);
+
+		if (code == POSTRIDER_UTF8_BAD || code == 0)
+			return false;
+		if (is_ignored(code))
+			continue;
+		if (count == most)
+			return false;
+		codes[count++] = code;
+	}
+	codes[count] = 0;
+	return true;
+}
+
+/* Full stops; other characters that have one in them are not allowed. */
+static int
+count_stops(const pg_wchar *codes)
+{
+	int			count = 0;
+
+	for (; *codes != 0; codes++)
+		count += *codes == '.' || *codes == FULLWIDTH_STOP;
+	return count;
+}
+
+static char *
+encode_name(const pg_wchar *codes)
+{
+	unsigned char *result;
+	unsigned char *end;
+	int			count = 0;
+
+	while (codes[count] != 0)
+		count++;
+	end = result = palloc(count * MAX_UTF8_BYTES + 1);
+	for (int i = 0; i < count; i++)
+	{
+		unicode_to_utf8(codes[i] < 128 ? pg_ascii_tolower(codes[i]) : codes[i], end);
+		end += pg_utf_mblen(end);
+	}
+	*end = '\0';
+	return (char *) result;
+}
+
+char *
+postrider_idna_map(const char *name, int len, int most)
+{
+	pg_wchar   *codes = palloc((most + 1) * sizeof(pg_wchar));
+	char	   *result = NULL;
+
+	if (decode_name(name, len, codes, most))
+	{
+		pg_wchar   *normal = unicode_normalize(UNICODE_NFKC, codes);
+
+		if (count_stops(normal) == count_stops(codes))
+			result = encode_name(normal);
+		pfree(normal);
+	}
+	pfree(codes);
+	return result;
 }

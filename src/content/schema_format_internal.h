@@ -80,4 +80,10 @@ extern bool postrider_format_uri_template(const char *value, int len);
  */
 extern int	postrider_idna_check_label(const char *label, int len, int *ascii_len);
 
+/*
+ * A name as UTS 46 maps it, allocated; NULL if it is no UTF-8 or has more than so many
+ * code points that count.
+ */
+extern char *postrider_idna_map(const char *name, int len, int most);
+
 #endif							/* POSTRIDER_SCHEMA_FORMAT_INTERNAL_H */
