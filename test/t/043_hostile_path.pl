@@ -150,7 +150,8 @@ my %unknown;
 for my $function (@functions)
 {
 	my ($name, $arguments, $result) = @$function;
-	next if $result eq 'trigger';
+	# Triggers, and what only the server itself can call.
+	next if $result eq 'trigger' || $arguments eq 'internal';
 	my @types = split /;/, $arguments;
 	$unknown{$_} = 1 for grep { !exists $value{$_} } @types;
 	push @calls, "select * from postrider.$name($call{$name})" if exists $call{$name};
