@@ -151,7 +151,7 @@ for my $function (@functions)
 {
 	my ($name, $arguments, $result) = @$function;
 	# Triggers, and what only the server itself can call.
-	next if $result eq 'trigger' || $arguments eq 'internal';
+	next if $result eq 'trigger' || $arguments =~ /\binternal\b/;
 	my @types = split /;/, $arguments;
 	$unknown{$_} = 1 for grep { !exists $value{$_} } @types;
 	push @calls, "select * from postrider.$name($call{$name})" if exists $call{$name};
