@@ -157,7 +157,8 @@ check_host(char *host, UrlUse use, UrlProblem *problem)
 
 	if (length > 0 && host[length - 1] == '.')
 		host[--length] = '\0';
-	if (length == 0 || has_empty_label(host, length))
+	/* What libcurl has made of it may not have empty labels either. */
+	if (length == 0 || host[0] == '.' || strstr(host, "..") != NULL)
 		return refuse(problem, "URL has no valid host name", NULL);
 
 	if (is_localhost(host))
