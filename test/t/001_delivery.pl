@@ -176,10 +176,11 @@ ok($receiver->wait_for_count(1, '/ok/mended'), 'and it goes');
 ok(status('refusing', 'delivered', 1), 'and the view tells');
 
 # The receiver goes down and comes back.
-endpoint('downtime', '/ok/downtime', ['backoff_max', "'300 ms'"]);
+# It may be down for longer than twelve attempts take.
+endpoint('downtime', '/ok/downtime', ['backoff_max, max_attempts, breaker_share', "'300 ms', 1000, null"]);
 $receiver->down;
 sql(q{select postrider.send('downtime', '1')});
-ok(PostriderTest::wait_for($node, q{select bool_and(error_code = 'connect')::text from postrider.attempt
+ok(PostriderTest::wait_for($node, q{select bool_or(error_code = 'connect')::text from postrider.attempt
 	where endpoint_id = (select id from postrider.endpoint where name = 'downtime')}, 'true'), 'a receiver that is down');
 $receiver->up;
 ok($receiver->wait_for_count(1, '/ok/downtime'), 'gets it when it is back');
