@@ -383,8 +383,7 @@ postrider_feed_deadline(TimestampTz now)
 {
 	TimestampTz deadline = Max(pending_due_at, pending_not_before);
 
-	/* What was wanted may have gone: spilled, or erased. */
-	if (deferred_wanted && postrider_deferred_total() > 0)
+	if (deferred_wanted)
 		return now;
 	if (!dlist_is_empty(&inbox) || postrider_deferred_total() > 0)
 		deadline = Min(deadline, TimestampTzPlusMilliseconds(now, BUSY_MS));

@@ -246,8 +246,7 @@ work(void)
 
 	now = GetCurrentTimestamp();
 	postrider_feed_place(now);
-	if (postrider_deferred_total() > 0)
-		postrider_feed_load_deferred(now);
+	postrider_feed_load_deferred(now);
 	run_engine(now);
 	fetch_credentials();
 	if (postrider_function_call_due() <= now)
