@@ -11,6 +11,7 @@
 #include "content/contact.h"
 #include "content/conversion_internal.h"
 #include "content/unicode_case.h"
+#include "util/utf8.h"
 
 static bool
 apply_test(const Check *check, const JsonbValue *value, char **problem)
@@ -103,12 +104,7 @@ test_sha256(const char *string, int length)
 static bool
 test_ascii(const char *string, int length)
 {
-	for (int i = 0; i < length; i++)
-	{
-		if (IS_HIGHBIT_SET(string[i]))
-			return false;
-	}
-	return true;
+	return postrider_utf8_is_ascii(string, length);
 }
 
 static bool

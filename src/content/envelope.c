@@ -14,6 +14,7 @@
 #include "content/envelope.h"
 #include "mb/pg_wchar.h"
 #include "util/compat.h"
+#include "util/utf8.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/json.h"
@@ -58,15 +59,6 @@ postrider_envelope_time(StringInfo body, const pg_uuid_t *id)
 	appendBinaryStringInfo(body, buffer, to - buffer);
 }
 
-static bool
-is_ascii(const char *string, int length)
-{
-	for (int i = 0; i < length; i++)
-		if (IS_HIGHBIT_SET(string[i]))
-			return false;
-	return true;
-}
-
 /*
  * JSON on the wire is UTF-8 (RFC 8259), whatever the database's encoding.  A
  * character that cannot be converted becomes U+FFFD: an error here would
@@ -87,7 +79,7 @@ postrider_envelope_to_utf8(StringInfo body, int start)
 	unsigned char *converted;
 
 	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII ||
-		is_ascii(body->data + start, length))
+		postrider_utf8_is_ascii(body->data + start, length))
 		return;
 	procedure = FindDefaultConversionProc(encoding, PG_UTF8);
 	if (!OidIsValid(procedure))

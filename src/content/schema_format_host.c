@@ -174,17 +174,6 @@ is_host(const char *value, int len, bool unicode)
 	return !((seen & POSTRIDER_LABEL_RTL) && (seen & POSTRIDER_LABEL_NOT_BIDI));
 }
 
-static bool
-has_only_ascii(const char *value, int len)
-{
-	for (int i = 0; i < len; i++)
-	{
-		if (IS_HIGHBIT_SET(value[i]))
-			return false;
-	}
-	return true;
-}
-
 bool
 postrider_format_hostname(const char *value, int len)
 {
@@ -197,7 +186,7 @@ postrider_format_idn_hostname(const char *value, int len)
 	char	   *mapped;
 	bool		result;
 
-	if (has_only_ascii(value, len))
+	if (postrider_utf8_is_ascii(value, len))
 		return is_host(value, len, true);
 	mapped = postrider_idna_map(value, len, HOST_MAX);
 	if (mapped == NULL)

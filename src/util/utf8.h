@@ -47,4 +47,15 @@ postrider_utf8_next(const char **at, const char *end)
 	return code;
 }
 
+static inline bool
+postrider_utf8_is_ascii(const char *string, Size length)
+{
+	for (Size i = 0; i < length; i++)
+	{
+		if (IS_HIGHBIT_SET(string[i]))
+			return false;
+	}
+	return true;
+}
+
 #endif							/* POSTRIDER_UTF8_H */
