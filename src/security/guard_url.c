@@ -129,15 +129,7 @@ is_inner_name(const char *host)
 static bool
 has_empty_label(const char *host, Size length)
 {
-	bool		after_dot = true;
-
-	for (Size i = 0; i < length; i++)
-	{
-		if (host[i] == '.' && after_dot)
-			return true;
-		after_dot = host[i] == '.';
-	}
-	return false;
+	return (length > 0 && host[0] == '.') || memmem(host, length, "..", 2) != NULL;
 }
 
 /* host is changed */
@@ -157,8 +149,7 @@ check_host(char *host, UrlUse use, UrlProblem *problem)
 
 	if (length > 0 && host[length - 1] == '.')
 		host[--length] = '\0';
-	/* What libcurl has made of it may not have empty labels either. */
-	if (length == 0 || host[0] == '.' || strstr(host, "..") != NULL)
+	if (length == 0 || has_empty_label(host, length))
 		return refuse(problem, "URL has no valid host name", NULL);
 
 	if (is_localhost(host))
