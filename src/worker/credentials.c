@@ -134,9 +134,8 @@ postrider_credentials_load(void)
 	postrider_step_commit();
 }
 
-/* Have others changed the table? */
-static void
-refresh_from_table(void)
+void
+postrider_credentials_refresh_if_told(void)
 {
 	uint64		generation = pg_atomic_read_u64(&postrider_shared()->credential_generation);
 
@@ -579,7 +578,7 @@ postrider_credentials_run(CURLM *multi, TimestampTz now, void (*refresh) (void))
 {
 	bool		result;
 
-	refresh_from_table();
+	postrider_credentials_refresh_if_told();
 	look_at_waiting(now);
 	end_requests(now);
 	begin_all(multi, now, refresh);

@@ -25,6 +25,13 @@ extern bool postrider_credentials_run(CURLM *multi, TimestampTz now, void (*refr
 /* Only reads what is in the table of those that somebody has asked for. */
 extern void postrider_credentials_load(void);
 
+/*
+ * The same, if another process has changed the table.  To be called between reading
+ * messages and sending them: a message that was emitted after renew_credential() must
+ * not be sent with the value that was thrown away.
+ */
+extern void postrider_credentials_refresh_if_told(void);
+
 /* Only stores what fetches have brought, and begins none. */
 extern void postrider_credentials_finish(TimestampTz now);
 

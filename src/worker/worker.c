@@ -244,6 +244,7 @@ work(void)
 	if (dlist_is_empty(postrider_feed_inbox()) && !postrider_careful_marked())
 		postrider_feed_load_pending(now);
 
+	postrider_credentials_refresh_if_told();
 	now = GetCurrentTimestamp();
 	postrider_feed_place(now);
 	postrider_feed_load_deferred(now);

@@ -79,6 +79,20 @@ $node->safe_psql('postgres', q{select postrider.send('unsaid', '{}')});
 $receiver->wait_for_count(1, '/ok/unsaid');
 is($node->safe_psql('postgres', "select expires_at - fetched_at from postrider.credential_status where 'unsaid' = any(endpoints)"), '01:00:00', 'without expires_in a token is good for an hour');
 
+# Who throws a token away and then emits has it sent with another one: the workers must not
+# read the message in a turn of theirs in which they have not yet heard of the token.
+my $thrown = 0;
+for my $round (1 .. 30)
+{
+	my $old = ($receiver->requests('/ok/unsaid'))[-1]{headers}{authorization};
+	$node->safe_psql('postgres', q{
+		select postrider.renew_credential(id) from postrider.credential_status where 'unsaid' = any(endpoints);
+		select postrider.send('unsaid', '{}')});
+	$receiver->wait_for_count($round + 1, '/ok/unsaid');
+	$thrown += ($receiver->requests('/ok/unsaid'))[-1]{headers}{authorization} ne $old;
+}
+is($thrown, 30, 'what is emitted after renew_credential() has a new token, each time');
+
 # Configuration that is wrong is refused, with help.
 sub refused
 {
