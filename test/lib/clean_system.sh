@@ -15,7 +15,6 @@ require_debootstrap()
 make_system() # suite, folder, mirror, options of debootstrap...
 {
 	debootstrap --variant=minbase --include=ca-certificates "${@:4}" "$1" "$2" "$3" || return
-	chmod 755 "$2"
 	# Nobody needs what dpkg has written to survive a crash; and a mirror may stand still.
 	echo force-unsafe-io > "$2/etc/dpkg/dpkg.cfg.d/unsafe-io"
 	echo 'Acquire::Check-Valid-Until "false";' > "$2/etc/apt/apt.conf.d/90check-valid-until"
@@ -31,7 +30,7 @@ keep_system() # folder, archive
 # Unpacks a system.  It looks up names as this machine does.
 unpack_system() # archive, folder
 {
-	mkdir -p "$2" && tar -C "$2" -xf "$1" && cp /etc/resolv.conf "$2/etc/resolv.conf"
+	mkdir -p "$2" && tar -C "$2" -xf "$1" && chmod 755 "$2" && cp /etc/resolv.conf "$2/etc/resolv.conf"
 }
 
 # No package starts a server that nobody has asked for.

@@ -10,7 +10,7 @@ use Time::HiRes qw(sleep);
 my $count = Bench::scale(200_000, 20_000);
 my $idle_s = Bench::scale(60, 10);
 my $nginx = Bench::Receiver->nginx;
-my (%rounds, $idle, $idle_cpu_us);
+my (%rounds, %idle);
 
 sub new_server
 {
@@ -43,9 +43,8 @@ sub cost
 	push @{ $rounds{$kind}{$_} }, ($after->{$_} - $before->{$_}) / $count for keys %$before;
 }
 
-# Transactions in the database over a while in which nothing happens, seen from
-# another database, so that looking does not count.  Autovacuum is off for it.
-sub measure_idle
+# Waits until nothing is done that is still due to what was before.  Autovacuum is off from here on.
+sub become_idle
 {
 	my ($server) = @_;
 	$server->sql('alter system set autovacuum = off');
@@ -55,24 +54,39 @@ sub measure_idle
 
 	# Half a minute after its start a worker notes that all went well, once.
 	Bench::wait_until('the start is forgotten', 60, sub { $server->sql('select sum(starts) from postrider.dispatch_cursor') == 0 });
+}
+
+# Transactions in the database, and the worker's processor time, over a minute in which
+# nothing happens, seen from another database, so that looking does not count; with this
+# postrider.alert_interval.
+sub measure_idle
+{
+	my ($server, $alert_interval) = @_;
+	$server->sql("alter system set postrider.alert_interval = '$alert_interval'");
+	$server->sql('select pg_reload_conf()');
+	$server->settle_config;
 	my $pid = $server->worker_pid;
 	$server->disconnect;		# it reports what it did only when it ends
-	my $cpu_us = $server->worker_cpu_us($pid);
 	sleep 5;
+	my $cpu_us = $server->worker_cpu_us($pid);
 	my $elsewhere = $server->session('postgres');
 	my $query = "select xact_commit + xact_rollback from pg_stat_database where datname = 'bench'";
 	my $before = $elsewhere->sql($query);
 	sleep $idle_s;
-	$idle = ($elsewhere->sql($query) - $before) * 60 / $idle_s;
-	sleep 5;
-	$idle_cpu_us = ($server->worker_cpu_us($pid) - $cpu_us) * 60 / ($idle_s + 10);
+	my $after = $elsewhere->sql($query);
+	return { transactions => ($after - $before) * 60 / $idle_s, cpu_us => ($server->worker_cpu_us($pid) - $cpu_us) * 60 / $idle_s };
 }
 
 for my $round (1 .. Bench::rounds())
 {
 	my $server = new_server();
 	cost('drain', $server, sub { $server->emit('bench.cost', $count) });
-	measure_idle($server) if $round == 1;
+	if ($round == 1)
+	{
+		become_idle($server);
+		$idle{alerts} = measure_idle($server, '15s');
+		$idle{nothing} = measure_idle($server, '0');
+	}
 	undef $server;
 
 	$server = new_server();
@@ -95,8 +109,10 @@ Bench::report({
 		Bench::row('worker CPU microseconds per message', sprintf '%.1f', $median{drain}{cpu_us}),
 		Bench::row('one message per transaction: WAL bytes', sprintf '%.0f', $median{single}{wal}),
 		Bench::row('one message per transaction: worker CPU microseconds', sprintf '%.1f', $median{single}{cpu_us}),
-		Bench::at_most('transactions per minute when idle', $idle, 0, '%.0f'),
-		Bench::row('worker CPU milliseconds per minute when idle', sprintf '%.0f', $idle_cpu_us / 1000),
+		Bench::at_most('transactions per minute when idle, without alerts', $idle{nothing}{transactions}, 0, '%.0f'),
+		Bench::row('worker CPU milliseconds per minute when idle', sprintf '%.0f', $idle{nothing}{cpu_us} / 1000),
+		Bench::row('transactions per minute when idle, with the alerts that are there from the start', sprintf '%.0f', $idle{alerts}{transactions}),
+		Bench::row('worker CPU milliseconds per minute for those', sprintf '%.0f', $idle{alerts}{cpu_us} / 1000),
 	],
 	rounds => \%rounds,
 	chart => {
