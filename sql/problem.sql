@@ -48,7 +48,7 @@ as $$
 	('prepared_transaction', 'warning', 'A prepared transaction has been there for an hour.'),
 	('replication_slot', 'warning', 'A replication slot that nobody uses keeps old rows from being removed.'),
 	('trigger', 'warning', 'A trigger that emits messages is disabled.'),
-	('certificate', 'warning', 'The ca_certificate of an endpoint has ended, or will within two weeks.'),
+	('certificate', 'warning', 'A certificate in the ca_certificate of an endpoint, of its auth or of the source of a secret has ended, or will within two weeks.'),
 	('secret_expiring', 'warning', 'A secret that is in use expires soon.'),
 	('copy', 'warning', 'The database is a copy of another one, and no worker has seen it yet.'),
 	('limit', 'notice', 'There are more endpoints or rate groups than shared memory has room for.'),

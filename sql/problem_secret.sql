@@ -54,13 +54,25 @@ begin
 		cross join lateral (select e.tenant, 'endpoint ' || string_agg(e.name, ', ' order by e.name) as names from postrider.endpoint e
 			where e.auth is not null and c.id = any (postrider.credential_ids(e.auth)) group by e.tenant) e
 		where c.failures > 0),
+	certificates as (
+		select e.name, e.tenant, 'endpoint' as kind, 'its ca_certificate' as place, 'receiver' as verified, e.ca_certificate as pem,
+			E'update postrider.endpoint set ca_certificate = <''the new PEM''> where name = %1$L;\n-- or, to trust what the system trusts:\n-- update postrider.endpoint set ca_certificate = null where name = %1$L;' as remedy
+		from postrider.endpoint e where e.ca_certificate is not null
+		union all
+		select e.name, e.tenant, 'endpoint', 'the ca_certificate of its auth', 'token server', e.auth ->> 'ca_certificate',
+			E'update postrider.endpoint set auth = auth || jsonb_build_object(''ca_certificate'', <''the new PEM''>) where name = %1$L;\n-- or, to trust what the system trusts:\n-- update postrider.endpoint set auth = auth - ''ca_certificate'' where name = %1$L;'
+		from postrider.endpoint e where e.auth ? 'ca_certificate'
+		union all
+		select s.name, s.tenant, 'secret', 'the ca_certificate of its source', 'store', s.source ->> 'ca_certificate',
+			E'select postrider.set_secret_source(name, source || jsonb_build_object(''ca_certificate'', <''the new PEM''>)) from postrider.secret where name = %1$L;\n-- or, to trust what the system trusts:\n-- select postrider.set_secret_source(name, source - ''ca_certificate'') from postrider.secret where name = %1$L;'
+		from postrider.secret s where s.source ? 'ca_certificate'),
 	of_certificates as (
-		select case when x.ends_at < now() then x.ends_at end as since, 'certificate' as kind, format('endpoint %s', e.name) as object, e.tenant,
-			format('a certificate in its ca_certificate %s on %s', case when x.ends_at < now() then 'ended' else 'ends' end, to_char(x.ends_at, 'YYYY-MM-DD')) as problem,
-			'The receiver is verified by it.' as detail,
-			format(E'update postrider.endpoint set ca_certificate = <''the new PEM''> where name = %1$L;\n-- or, to trust what the system trusts:\n-- update postrider.endpoint set ca_certificate = null where name = %1$L;', e.name) as remedy
-		from postrider.endpoint e cross join lateral (select postrider.certificate_end(e.ca_certificate) as ends_at) x
-		where e.ca_certificate is not null and x.ends_at < now() + interval '14 days')
+		select case when x.ends_at < now() then x.ends_at end as since, 'certificate' as kind, format('%s %s', c.kind, c.name) as object, c.tenant,
+			format('a certificate in %s %s on %s', c.place, case when x.ends_at < now() then 'ended' else 'ends' end, to_char(x.ends_at, 'YYYY-MM-DD')) as problem,
+			format('The %s is verified by it.', c.verified) as detail,
+			format(c.remedy, c.name) as remedy
+		from certificates c cross join lateral (select postrider.certificate_end(c.pem) as ends_at) x
+		where x.ends_at < now() + interval '14 days')
 	select * from of_secrets
 	union all
 	select * from of_sources

@@ -159,6 +159,52 @@ require_urls(const TriggerRow *row, const List *urls)
 	}
 }
 
+/* What has ended since a dump was made must not keep its row from being restored. */
+static TimestampTz
+time_to_check_at(void)
+{
+	return check_function_bodies ? GetCurrentTimestamp() : 0;
+}
+
+static void
+require_certificates(const TriggerRow *row, const char *place, const char *pem)
+{
+	char	   *problem = pem == NULL ? NULL :
+		postrider_certificate_problem(pem, strlen(pem), time_to_check_at());
+
+	if (problem != NULL)
+		refuse(row, place, problem,
+			   "Give the certificates of the authority in PEM: -----BEGIN CERTIFICATE----- and so on.");
+}
+
+/* A member of an object that is a string, palloc'd; or NULL. */
+static char *
+member_text(Jsonb *object, const char *name)
+{
+	JsonbValue	space;
+	JsonbValue *value = getKeyJsonValueFromContainer(&object->root, name, strlen(name), &space);
+
+	return value != NULL && value->type == jbvString ?
+		pnstrdup(value->val.string.val, value->val.string.len) : NULL;
+}
+
+/* Certificates and keys in secrets. */
+static void
+require_fit(const TriggerRow *row, const Auth *auth)
+{
+	const char *problem = NULL;
+	SqlScope	sql;
+
+	if (!check_function_bodies)
+		return;
+	postrider_sql_enter(&sql);
+	/* What is wrong is told before the memory goes that the words are in. */
+	if (!postrider_auth_fit_each_other(auth, postrider_secret_read_newest,
+									   GetCurrentTimestamp(), &problem))
+		refuse(row, "auth", psprintf("cannot be used: %s", problem), NULL);
+	postrider_sql_leave(&sql);
+}
+
 static void
 require_auth(const TriggerRow *row)
 {
@@ -168,7 +214,6 @@ require_auth(const TriggerRow *row)
 	Datum		value;
 	bool		isnull;
 	Auth	   *auth;
-	SqlScope	sql;
 
 	if (!postrider_trigger_changed(row, "auth", JSONBOID) &&
 		!postrider_trigger_changed(row, "url", TEXTOID))
@@ -181,12 +226,9 @@ require_auth(const TriggerRow *row)
 		refuse(row, "auth", problem, hint);
 	require_secrets(row, "auth", postrider_auth_secrets(auth));
 	require_urls(row, postrider_auth_urls(auth));
-	postrider_sql_enter(&sql);
-	/* What is wrong is told before the memory goes that the words are in. */
-	if (!postrider_auth_fit_each_other(auth, postrider_secret_read_newest,
-									   GetCurrentTimestamp(), &problem))
-		refuse(row, "auth", psprintf("cannot be used: %s", problem), NULL);
-	postrider_sql_leave(&sql);
+	require_certificates(row, "ca_certificate in auth",
+						 member_text(DatumGetJsonbP(value), "ca_certificate"));
+	require_fit(row, auth);
 }
 
 static void
@@ -208,22 +250,10 @@ require_signing(const TriggerRow *row)
 	require_secrets(row, "signing", postrider_signing_secrets(signing));
 }
 
-static void
-require_ca_certificate(const TriggerRow *row)
-{
-	char	   *pem = postrider_trigger_new_text(row, "ca_certificate");
-	char	   *problem = pem == NULL ? NULL :
-		postrider_certificate_problem(pem, strlen(pem), GetCurrentTimestamp());
-
-	if (problem != NULL)
-		refuse(row, "ca_certificate", problem,
-			   "Give the certificates of the authority in PEM: -----BEGIN CERTIFICATE----- and so on.");
-}
-
 void
 postrider_auth_row_require(const TriggerRow *row)
 {
 	require_auth(row);
 	require_signing(row);
-	require_ca_certificate(row);
+	require_certificates(row, "ca_certificate", postrider_trigger_new_text(row, "ca_certificate"));
 }

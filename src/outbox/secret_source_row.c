@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "outbox/name.h"
 #include "outbox/trigger_row.h"
+#include "security/certificate.h"
 #include "security/guard.h"
 #include "security/secret_source.h"
 #include "security/store_secret.h"
@@ -26,6 +27,7 @@
 #include "util/sql.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(postrider_set_secret_source);
 PG_FUNCTION_INFO_V1(postrider_check_secret_source);
@@ -136,6 +138,28 @@ require_secrets(const char *name, const SecretSource *source, int depth)
 	}
 }
 
+/* While a dump is restored it does not matter that one has ended since. */
+static void
+require_certificates(const char *name, const SecretSource *source)
+{
+	TimestampTz now = check_function_bodies ? GetCurrentTimestamp() : 0;
+
+	for (int i = 0; source->kind->members[i].name != NULL; i++)
+	{
+		const char *pem = source->values[i];
+		char	   *problem = NULL;
+
+		if (source->kind->members[i].type == SOURCE_CERTIFICATES && pem != NULL)
+			problem = postrider_certificate_problem(pem, strlen(pem), now);
+		if (problem != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("\"%s\" in the source of secret \"%s\" %s",
+							source->kind->members[i].name, name, problem),
+					 errhint("Give the certificates of the authority in PEM: -----BEGIN CERTIFICATE----- and so on.")));
+	}
+}
+
 static void
 require_source(const char *name, Jsonb *document)
 {
@@ -155,6 +179,7 @@ require_source(const char *name, Jsonb *document)
 				 hint ? errhint("%s", hint) : 0));
 	foreach(cell, urls)
 		postrider_guard_require_url(lfirst(cell));
+	require_certificates(name, source);
 	if (check_function_bodies)
 		require_secrets(name, source, 0);
 }

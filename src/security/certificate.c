@@ -99,7 +99,7 @@ postrider_certificate_problem(const char *pem, Size length, TimestampTz now)
 	while (problem == NULL && bio != NULL &&
 		   (certificate = PEM_read_bio_X509(bio, NULL, give_passphrase, NULL)) != NULL)
 	{
-		char	   *reason = time_problem(certificate, now);
+		char	   *reason = now == 0 ? NULL : time_problem(certificate, now);
 
 		if (reason != NULL)
 			problem = psprintf("has a certificate that %s: %s", reason, subject_of(certificate));

@@ -18,8 +18,8 @@
 #define CERTIFICATE_MAX_BYTES (128 * 1024)
 
 /*
- * Is it PEM with certificates only, none of which has ended?  NULL, or a palloc'd clause
- * that goes behind the name of what it is.
+ * Is it PEM with certificates only, each of which may be used at that time (0: at any)?
+ * NULL, or a palloc'd clause that goes behind the name of what it is.
  */
 extern char *postrider_certificate_problem(const char *pem, Size length, TimestampTz now);
 

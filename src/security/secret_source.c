@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "security/certificate.h"
 #include "security/secret_source.h"
 #include "util/compat.h"
 #include "utils/builtins.h"
@@ -289,6 +290,17 @@ check_url(Compilation *compilation, const char *name, const char *string)
 	return true;
 }
 
+static bool
+check_certificates(Compilation *compilation, const char *name, const char *string)
+{
+	if (string == NULL || string[0] == '\0')
+		return fail(compilation, psprintf("has no text as \"%s\"", name), NULL);
+	if (strlen(string) > CERTIFICATE_MAX_BYTES)
+		return fail(compilation, psprintf("has a \"%s\" of more than %d bytes", name,
+										  CERTIFICATE_MAX_BYTES), NULL);
+	return true;
+}
+
 /* Numbers are kept as text. */
 static const char *
 number_text(const JsonbValue *value)
@@ -318,6 +330,12 @@ compile_member(Compilation *compilation, int number, const JsonbValue *value)
 		if (string == NULL)
 			return fail(compilation, psprintf("has no whole number as \"%s\"", member->name),
 						NULL);
+	}
+	else if (member->type == SOURCE_CERTIFICATES)
+	{
+		string = string_of(value);
+		if (!check_certificates(compilation, member->name, string))
+			return false;
 	}
 	else
 	{

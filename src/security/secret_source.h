@@ -29,6 +29,8 @@ typedef enum SourceMemberType
 	SOURCE_TEXT,
 	SOURCE_SECRET,				/* name of a secret */
 	SOURCE_URL,
+	SOURCE_CERTIFICATES,		/* of authorities, in PEM; whoever writes them has them
+								 * looked at (security/certificate.h) */
 	SOURCE_NUMBER				/* a whole number that is not negative */
 } SourceMemberType;
 

@@ -70,6 +70,15 @@ postrider_store_secrets(const SecretSource *source, TimestampTz now,
 }
 
 void
+postrider_store_begin(const SecretSource *source, const char *method, const char *url,
+					  CredentialRequest *request)
+{
+	request->method = method;
+	request->url = url;
+	request->ca_certificate = postrider_source_value(source, "ca_certificate");
+}
+
+void
 postrider_store_header(CredentialRequest *request, const char *name, const char *value)
 {
 	CredentialHeader *header = palloc(sizeof(CredentialHeader));

@@ -31,6 +31,7 @@ static const SourceMember members[] = {
 	{"secret_access_key", SOURCE_SECRET, true},
 	{"session_token", SOURCE_SECRET, false},
 	{"url", SOURCE_URL, false},
+	{"ca_certificate", SOURCE_CERTIFICATES, false},
 	{NULL}
 };
 
@@ -165,8 +166,7 @@ request_value(const CredentialSpec *spec, TimestampTz now, CredentialRequest *re
 	if (state != CREDENTIAL_READY)
 		return state;
 	write_body(source, &body);
-	request->method = "POST";
-	request->url = psprintf("%s/", aws_url(source));
+	postrider_store_begin(source, "POST", psprintf("%s/", aws_url(source)), request);
 	request->body = body.data;
 	request->body_length = body.len;
 	if (sign(source, now, values[0], values[1], request))

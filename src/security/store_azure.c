@@ -31,6 +31,7 @@ static const SourceMember members[] = {
 	{"client_secret", SOURCE_SECRET, true},
 	{"authority", SOURCE_URL, false},
 	{"scope", SOURCE_TEXT, false},
+	{"ca_certificate", SOURCE_CERTIFICATES, false},
 	{NULL}
 };
 
@@ -103,7 +104,8 @@ token_spec(const SecretSource *source, const char **problem)
 		{"client_id", postrider_source_value(source, "client_id")},
 		{"client_secret", postrider_source_value(source, "client_secret")},
 		{"client_authentication", "post"},
-		{"scope", postrider_source_or(source, "scope", DEFAULT_SCOPE)}
+		{"scope", postrider_source_or(source, "scope", DEFAULT_SCOPE)},
+		{"ca_certificate", postrider_source_value(source, "ca_certificate")}
 	};
 	const char *hint;
 
@@ -128,8 +130,8 @@ request_value(const CredentialSpec *spec, TimestampTz now, CredentialRequest *re
 		return state;
 	header = psprintf("Bearer %s", value.value);
 	request->hidden = lappend(request->hidden, header + strlen("Bearer "));
-	request->method = "GET";
-	request->url = psprintf("%s?api-version=" API_VERSION, spec->server);
+	postrider_store_begin(spec->data, "GET", psprintf("%s?api-version=" API_VERSION, spec->server),
+						  request);
 	postrider_store_header(request, "Accept", "application/json");
 	postrider_store_header(request, "Authorization", header);
 	return CREDENTIAL_READY;

@@ -29,6 +29,7 @@ static const SourceMember members[] = {
 	{"field", SOURCE_TEXT, true},
 	{"version", SOURCE_NUMBER, false},
 	{"namespace", SOURCE_TEXT, false},
+	{"ca_certificate", SOURCE_CERTIFICATES, false},
 	{"role_id", SOURCE_TEXT, false},
 	{"secret_id", SOURCE_SECRET, false},
 	{"auth_mount", SOURCE_TEXT, false},
@@ -40,6 +41,7 @@ static const SourceMember members[] = {
 static const SourceMember token_members[] = {
 	{"url", SOURCE_URL, true},
 	{"namespace", SOURCE_TEXT, false},
+	{"ca_certificate", SOURCE_CERTIFICATES, false},
 	{"role_id", SOURCE_TEXT, true},
 	{"secret_id", SOURCE_SECRET, true},
 	{"auth_mount", SOURCE_TEXT, false},
@@ -146,8 +148,7 @@ begin_request(const SecretSource *source, const char *method, const char *url,
 {
 	const char *namespace = postrider_source_value(source, "namespace");
 
-	request->method = method;
-	request->url = url;
+	postrider_store_begin(source, method, url, request);
 	postrider_store_header(request, "X-Vault-Request", "true");
 	if (namespace != NULL)
 		postrider_store_header(request, "X-Vault-Namespace", namespace);
@@ -333,6 +334,7 @@ token_spec(const SecretSource *source, const char **problem)
 	const SourcePair pairs[] = {
 		{"url", postrider_source_value(source, "url")},
 		{"namespace", postrider_source_value(source, "namespace")},
+		{"ca_certificate", postrider_source_value(source, "ca_certificate")},
 		{"role_id", postrider_source_value(source, "role_id")},
 		{"secret_id", postrider_source_value(source, "secret_id")},
 		{"auth_mount", postrider_source_value(source, "auth_mount")}
