@@ -14,6 +14,7 @@ use IO::Socket::INET;
 use JSON::PP;
 use POSIX ();
 use PostgreSQL::Test::Cluster;
+use PostriderChild;
 use PostriderTest;
 
 my @processes;
@@ -22,12 +23,11 @@ my @processes;
 sub spawn
 {
 	my ($log, @command) = @_;
-	my $pid = fork // die $!;
-	if (!$pid)
-	{
+	my $pid = PostriderChild::start(sub {
 		open(STDOUT, '>', $log) and open(STDERR, '>&', \*STDOUT) or die $!;
-		exec @command or do { print STDERR "cannot run $command[0]: $!\n"; POSIX::_exit(127); };
-	}
+		$SIG{PIPE} = 'DEFAULT';
+		exec @command or print STDERR "cannot run $command[0]: $!\n";
+	});
 	push @processes, $pid;
 	return $pid;
 }
@@ -38,21 +38,17 @@ sub serve
 	my (@command) = @_;
 	my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 16) or die "cannot listen: $!";
 	my $port = $listen->sockport;
-	my $pid = fork // die $!;
-	if (!$pid)
-	{
-		$SIG{TERM} = 'DEFAULT';
+	my $pid = PostriderChild::start(sub {
 		$SIG{CHLD} = 'IGNORE';
 		while (my $socket = $listen->accept)
 		{
 			my $child = fork // next;
 			close $socket and next if $child;
-			$SIG{CHLD} = 'DEFAULT';
+			$SIG{$_} = 'DEFAULT' for qw(CHLD PIPE);
 			open(STDIN, '<&', $socket) and open(STDOUT, '>&', $socket) or die $!;
-			exec @command or POSIX::_exit(127);
+			exec @command or return;
 		}
-		POSIX::_exit(0);
-	}
+	});
 	push @processes, $pid;
 	return $port;
 }

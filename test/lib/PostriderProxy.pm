@@ -12,6 +12,7 @@ use File::Temp qw(tempdir);
 use IO::Select;
 use IO::Socket::INET;
 use JSON::PP;
+use PostriderChild;
 use Time::HiRes qw(sleep);
 
 # kind: http or socks5.  answer: the status that CONNECT gets, or the reply of SOCKS5.
@@ -24,11 +25,7 @@ sub start
 	$self->{port} = $listen->sockport;
 	$self->{log} = "$self->{dir}/asked";
 	open(my $touch, '>', $self->{log}) or die $!;
-	my $pid = fork // die $!;
-	if (!$pid)
-	{
-		$SIG{TERM} = 'DEFAULT';
-		$SIG{PIPE} = 'IGNORE';
+	$self->{pid} = PostriderChild::start(sub {
 		$SIG{CHLD} = 'IGNORE';
 		while (1)
 		{
@@ -36,12 +33,10 @@ sub start
 			next if fork;
 			close $listen;
 			eval { $self->{kind} eq 'http' ? serve_http($self, $client) : serve_socks($self, $client); };
-			require POSIX;
-			POSIX::_exit(0);
+			return;
 		}
-	}
+	});
 	close $listen;
-	$self->{pid} = $pid;
 	return $self;
 }
 

@@ -20,6 +20,7 @@ use IO::Select;
 use IO::Socket::INET;
 use JSON::PP;
 use MIME::Base64 qw(encode_base64);
+use PostriderChild;
 use Time::HiRes qw(time sleep);
 
 my %kinds = (vault => \&vault, aws => \&aws, azure => \&azure);
@@ -62,18 +63,8 @@ sub up
 	my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $self->{port},
 		Listen => 64, ReuseAddr => 1) or die "cannot listen: $!";
 	$self->{port} = $listen->sockport;
-	my $pid = fork // die $!;
-	if (!$pid)
-	{
-		$SIG{TERM} = 'DEFAULT';
-		$SIG{PIPE} = 'IGNORE';
-		eval { $self->serve($listen) };
-		print STDERR $@ if $@;
-		require POSIX;
-		POSIX::_exit(0);
-	}
+	$self->{pid} = PostriderChild::start(sub { $self->serve($listen) });
 	close $listen;
-	$self->{pid} = $pid;
 }
 
 sub down

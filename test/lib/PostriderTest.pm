@@ -10,6 +10,7 @@ use strict;
 use warnings;
 use Digest::SHA qw(hmac_sha256_base64);
 use MIME::Base64 qw(decode_base64);
+use PostriderChild;
 use POSIX qw(WNOHANG);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -197,18 +198,8 @@ sub up
 		LocalAddr => '127.0.0.1', LocalPort => $self->{port},
 		Listen => 1024, ReuseAddr => 1) or die "cannot listen: $!";
 	$self->{port} = $listen->sockport;
-	my $pid = fork // die $!;
-	if (!$pid)
-	{
-		$SIG{TERM} = 'DEFAULT';
-		$SIG{PIPE} = 'IGNORE';
-		eval { serve($listen, $self->{log}); };
-		print STDERR $@ if $@;
-		require POSIX;
-		POSIX::_exit(0);
-	}
+	$self->{pid} = PostriderChild::start(sub { serve($listen, $self->{log}) });
 	close $listen;
-	$self->{pid} = $pid;
 }
 
 sub down

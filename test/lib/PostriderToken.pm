@@ -22,6 +22,7 @@ use IO::Select;
 use IO::Socket::INET;
 use JSON::PP;
 use MIME::Base64 qw(decode_base64);
+use PostriderChild;
 use Time::HiRes qw(sleep time);
 
 sub start
@@ -41,14 +42,8 @@ sub up
 	my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $self->{port} // 0,
 		Listen => 64, ReuseAddr => 1) or die "cannot listen: $!";
 	$self->{port} = $listen->sockport;
-	$self->{pid} = fork // die $!;
-	return close $listen if $self->{pid};
-	$SIG{TERM} = 'DEFAULT';
-	$SIG{PIPE} = 'IGNORE';
-	eval { serve($self, $listen) };
-	print STDERR $@ if $@;
-	require POSIX;
-	POSIX::_exit(0);
+	$self->{pid} = PostriderChild::start(sub { serve($self, $listen) });
+	close $listen;
 }
 
 sub down
