@@ -266,13 +266,21 @@ compile_common(Compilation *compilation, int number, const JsonbValue *value)
 }
 
 static bool
-check_text(Compilation *compilation, const char *name, const char *string)
+check_length(Compilation *compilation, const char *name, const char *string, Size most)
 {
 	if (string == NULL || string[0] == '\0')
 		return fail(compilation, psprintf("has no text as \"%s\"", name), NULL);
-	if (strlen(string) > MAX_TEXT_BYTES)
-		return fail(compilation, psprintf("has a \"%s\" of more than %d bytes", name,
-										  MAX_TEXT_BYTES), NULL);
+	if (strlen(string) > most)
+		return fail(compilation, psprintf("has a \"%s\" of more than %zu bytes", name, most),
+					NULL);
+	return true;
+}
+
+static bool
+check_text(Compilation *compilation, const char *name, const char *string)
+{
+	if (!check_length(compilation, name, string, MAX_TEXT_BYTES))
+		return false;
 	for (const char *c = string; *c; c++)
 		if ((unsigned char) *c < ' ' || *c == 0x7f)
 			return fail(compilation,
@@ -287,17 +295,6 @@ check_url(Compilation *compilation, const char *name, const char *string)
 	if (strpbrk(string, "?#") != NULL)
 		return fail(compilation, psprintf("has a \"%s\" with a query or a fragment", name),
 					"Leave out everything from the question mark on.");
-	return true;
-}
-
-static bool
-check_certificates(Compilation *compilation, const char *name, const char *string)
-{
-	if (string == NULL || string[0] == '\0')
-		return fail(compilation, psprintf("has no text as \"%s\"", name), NULL);
-	if (strlen(string) > CERTIFICATE_MAX_BYTES)
-		return fail(compilation, psprintf("has a \"%s\" of more than %d bytes", name,
-										  CERTIFICATE_MAX_BYTES), NULL);
 	return true;
 }
 
@@ -331,16 +328,12 @@ compile_member(Compilation *compilation, int number, const JsonbValue *value)
 			return fail(compilation, psprintf("has no whole number as \"%s\"", member->name),
 						NULL);
 	}
-	else if (member->type == SOURCE_CERTIFICATES)
-	{
-		string = string_of(value);
-		if (!check_certificates(compilation, member->name, string))
-			return false;
-	}
 	else
 	{
 		string = string_of(value);
-		if (!check_text(compilation, member->name, string))
+		if (member->type == SOURCE_CERTIFICATES ?
+			!check_length(compilation, member->name, string, CERTIFICATE_MAX_BYTES) :
+			!check_text(compilation, member->name, string))
 			return false;
 		if (member->type == SOURCE_URL && !check_url(compilation, member->name, string))
 			return false;
