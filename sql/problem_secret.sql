@@ -59,9 +59,12 @@ begin
 			E'update postrider.endpoint set ca_certificate = <''the new PEM''> where name = %1$L;\n-- or, to trust what the system trusts:\n-- update postrider.endpoint set ca_certificate = null where name = %1$L;' as remedy
 		from postrider.endpoint e where e.ca_certificate is not null
 		union all
-		select e.name, e.tenant, 'endpoint', 'the ca_certificate of its auth', 'token server', e.auth ->> 'ca_certificate',
-			E'update postrider.endpoint set auth = auth || jsonb_build_object(''ca_certificate'', <''the new PEM''>) where name = %1$L;\n-- or, to trust what the system trusts:\n-- update postrider.endpoint set auth = auth - ''ca_certificate'' where name = %1$L;'
-		from postrider.endpoint e where e.auth ? 'ca_certificate'
+		select e.name, e.tenant, 'endpoint', 'the ca_certificate of its auth', 'token server', s.scheme ->> 'ca_certificate',
+			format(E'update postrider.endpoint set auth = jsonb_set(auth, %1$L, to_jsonb(<''the new PEM''>::text)) where name = %%1$L;\n-- or, to trust what the system trusts:\n-- update postrider.endpoint set auth = auth #- %1$L where name = %%1$L;',
+				case jsonb_typeof(e.auth) when 'array' then array[(s.number - 1)::text] end || array['ca_certificate'])
+		from postrider.endpoint e
+		cross join lateral jsonb_array_elements(case jsonb_typeof(e.auth) when 'array' then e.auth else jsonb_build_array(e.auth) end) with ordinality s (scheme, number)
+		where e.auth is not null and s.scheme ? 'ca_certificate'
 		union all
 		select s.name, s.tenant, 'secret', 'the ca_certificate of its source', 'store', s.source ->> 'ca_certificate',
 			E'select postrider.set_secret_source(name, source || jsonb_build_object(''ca_certificate'', <''the new PEM''>)) from postrider.secret where name = %1$L;\n-- or, to trust what the system trusts:\n-- select postrider.set_secret_source(name, source - ''ca_certificate'') from postrider.secret where name = %1$L;'

@@ -177,15 +177,36 @@ require_certificates(const TriggerRow *row, const char *place, const char *pem)
 			   "Give the certificates of the authority in PEM: -----BEGIN CERTIFICATE----- and so on.");
 }
 
-/* A member of an object that is a string, palloc'd; or NULL. */
-static char *
-member_text(Jsonb *object, const char *name)
+/* Of a scheme that asks a token server. */
+static void
+require_scheme_certificates(const TriggerRow *row, JsonbContainer *scheme)
 {
+	static const char name[] = "ca_certificate";
 	JsonbValue	space;
-	JsonbValue *value = getKeyJsonValueFromContainer(&object->root, name, strlen(name), &space);
+	JsonbValue *value = getKeyJsonValueFromContainer(scheme, name, strlen(name), &space);
 
-	return value != NULL && value->type == jbvString ?
-		pnstrdup(value->val.string.val, value->val.string.len) : NULL;
+	if (value != NULL && value->type == jbvString)
+		require_certificates(row, "ca_certificate in auth",
+							 pnstrdup(value->val.string.val, value->val.string.len));
+}
+
+/* A document that was compiled: an object, or an array of such. */
+static void
+require_auth_certificates(const TriggerRow *row, Jsonb *auth)
+{
+	if (JB_ROOT_IS_OBJECT(auth))
+	{
+		require_scheme_certificates(row, &auth->root);
+		return;
+	}
+	for (uint32 i = 0; i < JB_ROOT_COUNT(auth); i++)
+	{
+		JsonbValue *scheme = getIthJsonbValueFromContainer(&auth->root, i);
+
+		if (scheme != NULL && scheme->type == jbvBinary &&
+			JsonContainerIsObject(scheme->val.binary.data))
+			require_scheme_certificates(row, scheme->val.binary.data);
+	}
 }
 
 /* Certificates and keys in secrets. */
@@ -226,8 +247,7 @@ require_auth(const TriggerRow *row)
 		refuse(row, "auth", problem, hint);
 	require_secrets(row, "auth", postrider_auth_secrets(auth));
 	require_urls(row, postrider_auth_urls(auth));
-	require_certificates(row, "ca_certificate in auth",
-						 member_text(DatumGetJsonbP(value), "ca_certificate"));
+	require_auth_certificates(row, DatumGetJsonbP(value));
 	require_fit(row, auth);
 }
 

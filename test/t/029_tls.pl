@@ -155,12 +155,15 @@ is((seen('lax.log'))[-1]{who}, 'bob', 'the new certificate is shown');
 sub token { my ($pem) = @_; return JSON::PP->new->encode({ type => 'oauth2_client_credentials', token_url => 'https://login.example.com/', client_id => 'me', client_secret => 'phrase', ca_certificate => $pem }); }
 sub token_refused { return said("insert into postrider.endpoint (name, url, auth) values ('never', 'https://example.com/', \$\$" . token($_[0]) . '$$)'); }
 like(token_refused(pem('old-authority.crt')), qr/ERROR:  ca_certificate in auth of endpoint "never" has a certificate that has expired on 2021-01-01/, 'an expired authority of a token server is refused');
+like(said("insert into postrider.endpoint (name, url, auth) values ('never', 'https://example.com/', jsonb_build_array('{\"type\": \"api_key\", \"secret\": \"phrase\"}'::jsonb, \$\$" . token(pem('ca.key')) . '$$::jsonb))'),
+	qr/ERROR:  ca_certificate in auth of endpoint "never" has a private key in it/, 'and a key, in one of two ways to authenticate');
 like(token_refused('what'), qr/ERROR:  ca_certificate in auth of endpoint "never" has no certificate in it that can be read/, 'as is what is none');
 
 # What has ended must not keep a dump from being restored: the endpoints are there, and
 # problems tell of them.
 sql("set session_replication_role = replica; insert into postrider.endpoint (name, url, ca_certificate, auth) values ('old', 'https://example.com/', \$p\$" . pem('old-authority.crt')
-	. "\$p\$, \$p\$" . token(pem('old-authority.crt')) . "\$p\$)");
+	. "\$p\$, \$p\$" . token(pem('old-authority.crt')) . "\$p\$);
+	insert into postrider.endpoint (name, url, auth) values ('old-too', 'https://example.com/', jsonb_build_array('{\"type\": \"api_key\", \"secret\": \"phrase\"}'::jsonb, \$p\$" . token(pem('old-authority.crt')) . "\$p\$::jsonb))");
 my $dump = $node->basedir . '/dump';
 $node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'pg_dump');
 $node->safe_psql('template1', 'create database restored');
@@ -169,6 +172,14 @@ my $endpoints = 'select name, auth, ca_certificate from postrider.endpoint order
 is($node->safe_psql('restored', $endpoints), sql($endpoints), 'all endpoints are there, those with certificates that have ended too');
 is($node->safe_psql('restored', "select string_agg(problem, ', ' order by problem) from postrider.problem where kind = 'certificate' and object = 'endpoint old'"),
 	'a certificate in its ca_certificate ended on 2021-01-01, a certificate in the ca_certificate of its auth ended on 2021-01-01', 'and what is wrong with one is told');
+
+# Each problem has a remedy that helps.
+my @remedies = split /\x1e/, $node->safe_psql('restored', "select string_agg(remedy, e'\\x1e' order by object) from postrider.problem where kind = 'certificate' and object like 'endpoint old%'");
+is(scalar @remedies, 3, 'three remedies');
+my $new = pem('ca.crt');
+$node->safe_psql('restored', s/<'the new PEM'>/'$new'/r) for @remedies;
+is($node->safe_psql('restored', "select count(*) from postrider.problem where kind = 'certificate' and object like 'endpoint old%'"), 0, 'they help');
+is($node->safe_psql('restored', "select count(*) from postrider.endpoint where name like 'old%' and \$\$$new\$\$ in (ca_certificate, auth ->> 'ca_certificate', auth -> 1 ->> 'ca_certificate')"), 2, 'the new one is where the old one was');
 
 # Which of two tables comes first is not up to us: the secrets may be there already.
 is(said("set check_function_bodies = off; insert into postrider.endpoint (name, url, auth) values ('restored', 'https://example.com/', '" . mutual('expired-cert', 'alice-key') . "')"),

@@ -75,7 +75,7 @@ sql(set_source('vault_own', 'vault', $tls->pem('ca.crt') . $tls->pem('ending.crt
 my ($problem, $remedy) = split /\|/, sql("select problem, remedy from postrider.problem where kind = 'certificate' and object = 'secret vault_own'"), 2;
 like($problem, qr/^a certificate in the ca_certificate of its source ends on \d{4}-\d\d-\d\d$/, 'one that ends soon is a problem');
 my $pem = $tls->pem('ca.crt');
-$remedy =~ s/<'the new PEM'>/'$pem'::text/ or fail('the remedy takes a new one');
+$remedy =~ s/<'the new PEM'>/'$pem'/ or fail('the remedy takes a new one');
 sql($remedy);
 is(sql("select count(*) from postrider.problem where kind = 'certificate'"), 0, '... and gone with the remedy');
 sql("select postrider.renew_credential(id) from postrider.credential; select postrider.send('vault-own', '{}')");
