@@ -159,54 +159,14 @@ require_urls(const TriggerRow *row, const List *urls)
 	}
 }
 
-/* What has ended since a dump was made must not keep its row from being restored. */
-static TimestampTz
-time_to_check_at(void)
-{
-	return check_function_bodies ? GetCurrentTimestamp() : 0;
-}
-
 static void
 require_certificates(const TriggerRow *row, const char *place, const char *pem)
 {
 	char	   *problem = pem == NULL ? NULL :
-		postrider_certificate_problem(pem, strlen(pem), time_to_check_at());
+		postrider_certificate_problem(pem, strlen(pem), postrider_trigger_time());
 
 	if (problem != NULL)
-		refuse(row, place, problem,
-			   "Give the certificates of the authority in PEM: -----BEGIN CERTIFICATE----- and so on.");
-}
-
-/* Of a scheme that asks a token server. */
-static void
-require_scheme_certificates(const TriggerRow *row, JsonbContainer *scheme)
-{
-	static const char name[] = "ca_certificate";
-	JsonbValue	space;
-	JsonbValue *value = getKeyJsonValueFromContainer(scheme, name, strlen(name), &space);
-
-	if (value != NULL && value->type == jbvString)
-		require_certificates(row, "ca_certificate in auth",
-							 pnstrdup(value->val.string.val, value->val.string.len));
-}
-
-/* A document that was compiled: an object, or an array of such. */
-static void
-require_auth_certificates(const TriggerRow *row, Jsonb *auth)
-{
-	if (JB_ROOT_IS_OBJECT(auth))
-	{
-		require_scheme_certificates(row, &auth->root);
-		return;
-	}
-	for (uint32 i = 0; i < JB_ROOT_COUNT(auth); i++)
-	{
-		JsonbValue *scheme = getIthJsonbValueFromContainer(&auth->root, i);
-
-		if (scheme != NULL && scheme->type == jbvBinary &&
-			JsonContainerIsObject(scheme->val.binary.data))
-			require_scheme_certificates(row, scheme->val.binary.data);
-	}
+		refuse(row, place, problem, CERTIFICATE_HINT);
 }
 
 /* Certificates and keys in secrets. */
@@ -214,14 +174,14 @@ static void
 require_fit(const TriggerRow *row, const Auth *auth)
 {
 	const char *problem = NULL;
+	TimestampTz now = postrider_trigger_time();
 	SqlScope	sql;
 
-	if (!check_function_bodies)
+	if (now == 0)
 		return;
 	postrider_sql_enter(&sql);
 	/* What is wrong is told before the memory goes that the words are in. */
-	if (!postrider_auth_fit_each_other(auth, postrider_secret_read_newest,
-									   GetCurrentTimestamp(), &problem))
+	if (!postrider_auth_fit_each_other(auth, postrider_secret_read_newest, now, &problem))
 		refuse(row, "auth", psprintf("cannot be used: %s", problem), NULL);
 	postrider_sql_leave(&sql);
 }
@@ -235,6 +195,7 @@ require_auth(const TriggerRow *row)
 	Datum		value;
 	bool		isnull;
 	Auth	   *auth;
+	ListCell   *cell;
 
 	if (!postrider_trigger_changed(row, "auth", JSONBOID) &&
 		!postrider_trigger_changed(row, "url", TEXTOID))
@@ -247,7 +208,8 @@ require_auth(const TriggerRow *row)
 		refuse(row, "auth", problem, hint);
 	require_secrets(row, "auth", postrider_auth_secrets(auth));
 	require_urls(row, postrider_auth_urls(auth));
-	require_auth_certificates(row, DatumGetJsonbP(value));
+	foreach(cell, postrider_auth_certificates(auth))
+		require_certificates(row, "ca_certificate in auth", lfirst(cell));
 	require_fit(row, auth);
 }
 

@@ -27,7 +27,6 @@
 #include "util/sql.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(postrider_set_secret_source);
 PG_FUNCTION_INFO_V1(postrider_check_secret_source);
@@ -138,26 +137,17 @@ require_secrets(const char *name, const SecretSource *source, int depth)
 	}
 }
 
-/* While a dump is restored it does not matter that one has ended since. */
 static void
-require_certificates(const char *name, const SecretSource *source)
+require_certificates(const char *name, const char *pem)
 {
-	TimestampTz now = check_function_bodies ? GetCurrentTimestamp() : 0;
+	char	   *problem = pem == NULL ? NULL :
+		postrider_certificate_problem(pem, strlen(pem), postrider_trigger_time());
 
-	for (int i = 0; source->kind->members[i].name != NULL; i++)
-	{
-		const char *pem = source->values[i];
-		char	   *problem = NULL;
-
-		if (source->kind->members[i].type == SOURCE_CERTIFICATES && pem != NULL)
-			problem = postrider_certificate_problem(pem, strlen(pem), now);
-		if (problem != NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("\"%s\" in the source of secret \"%s\" %s",
-							source->kind->members[i].name, name, problem),
-					 errhint("Give the certificates of the authority in PEM: -----BEGIN CERTIFICATE----- and so on.")));
-	}
+	if (problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"ca_certificate\" in the source of secret \"%s\" %s", name, problem),
+				 errhint("%s", CERTIFICATE_HINT)));
 }
 
 static void
@@ -179,7 +169,7 @@ require_source(const char *name, Jsonb *document)
 				 hint ? errhint("%s", hint) : 0));
 	foreach(cell, urls)
 		postrider_guard_require_url(lfirst(cell));
-	require_certificates(name, source);
+	require_certificates(name, postrider_secret_source_certificates(source));
 	if (check_function_bodies)
 		require_secrets(name, source, 0);
 }

@@ -17,7 +17,9 @@
 #include "outbox/trigger_row.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/guc.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 
 TriggerRow
 postrider_trigger_row(FunctionCallInfo fcinfo, const char *function)
@@ -114,6 +116,12 @@ postrider_trigger_new_text(const TriggerRow *row, const char *column)
 
 	return postrider_trigger_get_new(row, column, TEXTOID, &value) ?
 		TextDatumGetCString(value) : NULL;
+}
+
+TimestampTz
+postrider_trigger_time(void)
+{
+	return check_function_bodies ? GetCurrentTimestamp() : 0;
 }
 
 void

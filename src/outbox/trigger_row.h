@@ -12,6 +12,7 @@
 
 #include "access/htup.h"
 #include "access/tupdesc.h"
+#include "datatype/timestamp.h"
 #include "fmgr.h"
 #include "util/compat.h"
 
@@ -47,6 +48,12 @@ extern bool postrider_trigger_changed(const TriggerRow *row, const char *column,
 
 /* The same as postrider_trigger_get_new() for text; NULL if there is no new value. */
 extern char *postrider_trigger_new_text(const TriggerRow *row, const char *column);
+
+/*
+ * The time at which what a row has must be good: now, or 0 while a dump is restored, for
+ * what has ended since it was made must not keep its row from being restored.
+ */
+extern TimestampTz postrider_trigger_time(void);
 
 /* ereport(ERROR): the column of the endpoint has this problem. */
 pg_noreturn extern void postrider_trigger_refuse(const TriggerRow *row, const char *column,

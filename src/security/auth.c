@@ -45,6 +45,7 @@ struct Auth
 	List	   *secrets;
 	List	   *fetch_secrets;	/* needed only when a token is fetched */
 	List	   *urls;			/* of token servers */
+	List	   *certificates;	/* ... that those are verified by */
 };
 
 /*
@@ -149,6 +150,7 @@ postrider_auth_compile(Jsonb *document, const char **problem, const char **hint)
 	auth->secrets = options.secrets;
 	auth->fetch_secrets = options.fetch_secrets;
 	auth->urls = options.urls;
+	auth->certificates = options.certificates;
 	*problem = options.problem;
 	*hint = options.hint;
 	return options.problem ? NULL : auth;
@@ -164,6 +166,12 @@ List *
 postrider_auth_urls(const Auth *auth)
 {
 	return auth->urls;
+}
+
+List *
+postrider_auth_certificates(const Auth *auth)
+{
+	return auth->certificates;
 }
 
 bool

@@ -85,6 +85,9 @@ extern List *postrider_auth_secrets(const Auth *auth);
 /* URLs that are asked for tokens, of char *: where a row is written, the guard looks. */
 extern List *postrider_auth_urls(const Auth *auth);
 
+/* The certificates that those are verified by, in PEM, of char *; unchecked. */
+extern List *postrider_auth_certificates(const Auth *auth);
+
 /* Can requests to this URL be authenticated so?  Or false with *problem. */
 extern bool postrider_auth_fits_url(const Auth *auth, const char *url, const char **problem);
 

@@ -45,7 +45,12 @@ compile(Options *options, const char *kind)
 	if (token->spec == NULL)
 		(void) postrider_options_refuse(options, hint, "%s", problem);
 	else
+	{
 		options->fetch_secrets = list_concat(options->fetch_secrets, token->spec->secrets);
+		if (token->spec->ca_certificate != NULL)
+			options->certificates = lappend(options->certificates,
+											unconstify(char *, token->spec->ca_certificate));
+	}
 	return token;
 }
 

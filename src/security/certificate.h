@@ -17,6 +17,10 @@
 /* A bundle of certificates of authorities has so many bytes at most. */
 #define CERTIFICATE_MAX_BYTES (128 * 1024)
 
+/* What to do about what postrider_certificate_problem() says. */
+#define CERTIFICATE_HINT \
+	"Give the certificates of the authority in PEM: -----BEGIN CERTIFICATE----- and so on."
+
 /*
  * Is it PEM with certificates only, each of which may be used at that time (0: at any)?
  * NULL, or a palloc'd clause that goes behind the name of what it is.

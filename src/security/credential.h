@@ -63,6 +63,9 @@ typedef struct CredentialSpec
 	char	   *server;			/* for people: whom it asks; a URL without user info and
 								 * query, "file \"/run/secrets/x\"", ... */
 	List	   *secrets;		/* names of the secrets it needs itself, of char * */
+	const char *ca_certificate; /* PEM: trusted in place of the system's; or NULL.  Where a
+								 * row is written postrider_certificate_problem() looks
+								 * at it */
 	void	   *data;			/* the kind's own */
 } CredentialSpec;
 
@@ -97,12 +100,12 @@ typedef struct CredentialRequest
 	List	   *headers;		/* of CredentialHeader * */
 	const char *body;			/* NULL: none */
 	Size		body_length;
-	const char *ca_certificate; /* PEM: trusted in place of the system's; or NULL */
 	List	   *hidden;			/* of const char *: what must not be seen if the server
 								 * sends it back in an error */
 
 	/* set before: what there is now, good or of age; NULL: nothing, or thrown away */
 	const CredentialValue *old;
+	const char *ca_certificate; /* ... and that of the spec */
 } CredentialRequest;
 
 /* What the server has answered; no redirects are followed. */

@@ -294,6 +294,7 @@ postrider_credential_request(Credential *credential, TimestampTz now,
 
 	memset(request, 0, sizeof(*request));
 	request->old = postrider_credential_old(credential, old);
+	request->ca_certificate = credential->spec->ca_certificate;
 	credential->waits_for = NULL;
 	*problem = NULL;
 	*retry_at = 0;

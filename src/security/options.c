@@ -306,6 +306,7 @@ postrider_options_join(Options *options, const Options *within)
 	}
 	options->fetch_secrets = list_concat(options->fetch_secrets, within->fetch_secrets);
 	options->urls = list_concat(options->urls, within->urls);
+	options->certificates = list_concat(options->certificates, within->certificates);
 	foreach(cell, within->secrets)
 		add_secret(options, lfirst(cell));
 }

@@ -27,6 +27,7 @@ typedef struct Options
 	List	   *secrets;		/* names that it refers to, of char * */
 	List	   *fetch_secrets;	/* likewise, but only needed when something is fetched */
 	List	   *urls;			/* that are asked for it, of char * */
+	List	   *certificates;	/* that those are verified by, in PEM, of char * */
 } Options;
 
 /* Names and numbers of what a key can have as a value; ends with a NULL. */

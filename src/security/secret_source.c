@@ -101,6 +101,15 @@ postrider_secret_source_secrets(const SecretSource *source)
 	return result;
 }
 
+const char *
+postrider_secret_source_certificates(const SecretSource *source)
+{
+	for (int i = 0; source->kind->members[i].name != NULL; i++)
+		if (source->kind->members[i].type == SOURCE_CERTIFICATES)
+			return source->values[i];
+	return NULL;
+}
+
 char *
 postrider_source_encode(const char *string, bool keep_slashes)
 {
@@ -328,12 +337,16 @@ compile_member(Compilation *compilation, int number, const JsonbValue *value)
 			return fail(compilation, psprintf("has no whole number as \"%s\"", member->name),
 						NULL);
 	}
+	else if (member->type == SOURCE_CERTIFICATES)
+	{
+		string = string_of(value);
+		if (!check_length(compilation, member->name, string, CERTIFICATE_MAX_BYTES))
+			return false;
+	}
 	else
 	{
 		string = string_of(value);
-		if (member->type == SOURCE_CERTIFICATES ?
-			!check_length(compilation, member->name, string, CERTIFICATE_MAX_BYTES) :
-			!check_text(compilation, member->name, string))
+		if (!check_text(compilation, member->name, string))
 			return false;
 		if (member->type == SOURCE_URL && !check_url(compilation, member->name, string))
 			return false;

@@ -29,8 +29,8 @@ typedef enum SourceMemberType
 	SOURCE_TEXT,
 	SOURCE_SECRET,				/* name of a secret */
 	SOURCE_URL,
-	SOURCE_CERTIFICATES,		/* of authorities, in PEM; whoever writes them has them
-								 * looked at (security/certificate.h) */
+	SOURCE_CERTIFICATES,		/* of authorities, in PEM; where a row is written
+								 * postrider_certificate_problem() looks at them */
 	SOURCE_NUMBER				/* a whole number that is not negative */
 } SourceMemberType;
 
@@ -112,6 +112,9 @@ extern Jsonb *postrider_source_object(const SourcePair *pairs, int count);
 
 /* Names of the secrets that it refers to, of const char *. */
 extern List *postrider_secret_source_secrets(const SecretSource *source);
+
+/* Its certificates of authorities, in PEM and unchecked; NULL if it has none. */
+extern const char *postrider_secret_source_certificates(const SecretSource *source);
 
 /* A string as one segment of a path, or with its slashes as several; palloc'd. */
 extern char *postrider_source_encode(const char *string, bool keep_slashes);

@@ -31,6 +31,7 @@ postrider_store_compile_kind(const SourceKind *kind, CredentialSpec *spec, List 
 	spec->data = source;
 	spec->server = source->kind->place(source);
 	spec->secrets = postrider_secret_source_secrets(source);
+	spec->ca_certificate = postrider_secret_source_certificates(source);
 	if (source->kind->urls != NULL)
 		*urls = list_concat(*urls, source->kind->urls(source));
 	return true;
@@ -67,15 +68,6 @@ postrider_store_secrets(const SecretSource *source, TimestampTz now,
 		request->hidden = lappend(request->hidden, unconstify(char *, values[i]));
 	}
 	return CREDENTIAL_READY;
-}
-
-void
-postrider_store_begin(const SecretSource *source, const char *method, const char *url,
-					  CredentialRequest *request)
-{
-	request->method = method;
-	request->url = url;
-	request->ca_certificate = postrider_source_value(source, "ca_certificate");
 }
 
 void

@@ -59,10 +59,6 @@ extern void postrider_store_finish(const SecretSource *source, StoreAnswer *answ
 								   TimestampTz now, const CredentialValue *old,
 								   CredentialResult *result);
 
-/* Method, URL, and whom to trust, which the member ca_certificate says. */
-extern void postrider_store_begin(const SecretSource *source, const char *method,
-								  const char *url, CredentialRequest *request);
-
 extern void postrider_store_header(CredentialRequest *request, const char *name,
 								   const char *value);
 

@@ -166,7 +166,8 @@ request_value(const CredentialSpec *spec, TimestampTz now, CredentialRequest *re
 	if (state != CREDENTIAL_READY)
 		return state;
 	write_body(source, &body);
-	postrider_store_begin(source, "POST", psprintf("%s/", aws_url(source)), request);
+	request->method = "POST";
+	request->url = psprintf("%s/", aws_url(source));
 	request->body = body.data;
 	request->body_length = body.len;
 	if (sign(source, now, values[0], values[1], request))

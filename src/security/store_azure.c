@@ -130,8 +130,8 @@ request_value(const CredentialSpec *spec, TimestampTz now, CredentialRequest *re
 		return state;
 	header = psprintf("Bearer %s", value.value);
 	request->hidden = lappend(request->hidden, header + strlen("Bearer "));
-	postrider_store_begin(spec->data, "GET", psprintf("%s?api-version=" API_VERSION, spec->server),
-						  request);
+	request->method = "GET";
+	request->url = psprintf("%s?api-version=" API_VERSION, spec->server);
 	postrider_store_header(request, "Accept", "application/json");
 	postrider_store_header(request, "Authorization", header);
 	return CREDENTIAL_READY;

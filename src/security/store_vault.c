@@ -148,7 +148,8 @@ begin_request(const SecretSource *source, const char *method, const char *url,
 {
 	const char *namespace = postrider_source_value(source, "namespace");
 
-	postrider_store_begin(source, method, url, request);
+	request->method = method;
+	request->url = url;
 	postrider_store_header(request, "X-Vault-Request", "true");
 	if (namespace != NULL)
 		postrider_store_header(request, "X-Vault-Namespace", namespace);

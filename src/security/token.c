@@ -96,7 +96,7 @@ postrider_token_compile(CredentialSpec *spec, Options *options, const char *cons
 	client->token_url = postrider_options_required_text(options, "token_url");
 	client->scope = read_scope(options);
 	client->audience = postrider_options_text(options, "audience", NULL);
-	client->ca_certificate = postrider_options_text(options, "ca_certificate", NULL);
+	spec->ca_certificate = postrider_options_text(options, "ca_certificate", NULL);
 	client->token_field = postrider_options_text(options, "token_field", "access_token");
 	client->lifetime_s = postrider_options_integer(options, "lifetime", 1, MAX_LIFETIME_S, 0);
 	client->parameters = read_object(options, "parameters", true);
@@ -318,7 +318,6 @@ postrider_token_end(const TokenClient *client, TimestampTz now, CredentialReques
 		return state;
 	add_parameters(client, form);
 	request->url = client->token_url;
-	request->ca_certificate = client->ca_certificate;
 	request->body = form->data;
 	request->body_length = form->len;
 	return CREDENTIAL_READY;

@@ -28,7 +28,6 @@ typedef struct TokenClient
 	char	   *token_url;
 	char	   *scope;			/* separated by blanks; or NULL */
 	char	   *audience;		/* or NULL */
-	char	   *ca_certificate; /* PEM; or NULL */
 	char	   *token_field;	/* of the answer: "access_token" */
 	int			lifetime_s;		/* if the answer does not say; 0: the default */
 	Jsonb	   *parameters;		/* an object: further parameters; or NULL */
